@@ -1,0 +1,32 @@
+"""Snapshots of who acted and on what, as the trail keeps them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it: ``kind`` is ``user``, ``service_account``, ``system``, ``anonymous``.
+
+    ``address`` is the client's address where a request led to the act.
+    """
+
+    kind: str
+    id: str
+    label: str
+    team: str = ""
+    environment: str = ""
+    key: str = ""
+    address: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What it was done to."""
+
+    kind: str
+    id: str
+    label: str
+
+
+SYSTEM = Actor("system", "system", "Tollgate")

@@ -1,0 +1,61 @@
+"""Takes secrets out of what the trail stores."""
+
+import re
+from typing import Any
+
+HIDDEN = "[redacted]"
+_SECRET_NAMES = re.compile(
+    r"(pass(word|wd|phrase)?|secret|token|api[-_]?key|authorization|cookie|"
+    r"credential|private[-_]?key|session)",
+    re.IGNORECASE,
+)
+_SECRET_VALUES = re.compile(
+    r"(tg_[0-9a-z]{8}_[0-9A-Za-z_-]{20,}|Bearer\s+\S{8,}|-----BEGIN [A-Z ]+-----"
+    r"|AKIA[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{20,}|sk-[0-9A-Za-z_-]{20,}"
+    r"|xox[abprs]-[0-9A-Za-z-]{10,}|eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}\S*)"
+)
+_LONGEST_TEXT = 2_000
+_MOST_ITEMS = 100
+_DEEPEST = 12
+
+
+def redact(value: Any, *, depth: int = 0) -> Any:
+    """A copy without secrets: by the name of the field, and by the look of the text.
+
+    What is very long, wide or deep is cut and says so.
+    """
+    if depth > _DEEPEST:
+        return "[too deep]"
+    if isinstance(value, dict):
+        kept = {
+            str(key)[:200]: HIDDEN
+            if _SECRET_NAMES.search(str(key))
+            and not isinstance(item, int | float | None)
+            else redact(item, depth=depth + 1)
+            for key, item in list(value.items())[:_MOST_ITEMS]
+        }
+        if len(value) > _MOST_ITEMS:
+            kept["…"] = f"{len(value) - _MOST_ITEMS} more"
+        return kept
+    if isinstance(value, list | tuple):
+        items = [redact(item, depth=depth + 1) for item in value[:_MOST_ITEMS]]
+        if len(value) > _MOST_ITEMS:
+            items.append(f"… {len(value) - _MOST_ITEMS} more")
+        return items
+    if isinstance(value, str):
+        return redact_text(value)
+    return value
+
+
+def redact_text(text: str) -> str:
+    """The text without anything that looks like a secret, cut at 2,000 characters.
+
+    NUL and lone surrogates, which PostgreSQL refuses, become replacement marks.
+    """
+    short = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
+    clean = (
+        short.encode("utf-8", "replace")
+        .decode()
+        .replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    )
+    return _SECRET_VALUES.sub(HIDDEN, clean)

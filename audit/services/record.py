@@ -1,0 +1,96 @@
+"""The one way into the trail."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from audit.actor import Actor, Target
+from audit.models import Event
+from audit.redact import redact
+from audit.registry import EventKind
+from core.canonical import canonical
+from core.ids import new_id
+
+ALLOW = "allow"
+DENY = "deny"
+
+
+def build(
+    event: EventKind,
+    *,
+    actor: Actor,
+    at: datetime,
+    target: Target | None = None,
+    decision: str = "",
+    reasons: Sequence[str] = (),
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    payload: Mapping[str, Any] | None = None,
+    tool: str = "",
+    run: str = "",
+    step: int | None = None,
+) -> Event:
+    """An event that is ready to be saved; arguments are redacted here.
+
+    ``payload``, ``before`` and ``after`` are JSON mappings. Use ``record`` unless
+    several events are saved in one statement.
+    """
+    uid = new_id("evt", characters=18)
+    body = redact(
+        {
+            "uid": uid,
+            "at": at.isoformat(),
+            "name": event.name,
+            "target": asdict(target) if target else None,
+            "decision": decision,
+            "reasons": list(reasons),
+            "before": dict(before) if before is not None else None,
+            "after": dict(after) if after is not None else None,
+            "payload": dict(payload or {}),
+            "tool": tool,
+            "run": run,
+            "step": step,
+        }
+    ) | {"actor": asdict(actor)}
+    words = {
+        **body["payload"],
+        "actor": actor.label,
+        "target": target.label if target else "",
+        "tool": tool,
+        "run": run,
+        "decision": decision,
+        "reasons": "; ".join(body["reasons"]),
+    }
+    return Event(
+        uid=uid,
+        at=at,
+        name=event.name,
+        decision=decision,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        actor_label=actor.label[:200],
+        team=actor.team,
+        environment=actor.environment,
+        target_kind=target.kind if target else "",
+        target_id=target.id[:120] if target else "",
+        target_label=body["target"]["label"][:200] if target else "",
+        tool=tool[:200],
+        run=run,
+        step=step,
+        request_id=actor.request_id,
+        summary=event.summary(words),
+        body=canonical(body).decode(),
+    )
+
+
+def record(event: EventKind, *, actor: Actor, at: datetime, **details: Any) -> Event:
+    """Save one event in the running transaction; takes what ``build`` takes.
+
+    A mutation calls it inside its own ``transaction.atomic``: when the event cannot
+    be written, the change does not happen either. A denial is recorded outside any
+    transaction, so that no rollback can erase it.
+    """
+    row = build(event, actor=actor, at=at, **details)
+    row.save(force_insert=True)
+    return row

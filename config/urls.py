@@ -1,0 +1,10 @@
+"""The URL map."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("gateway.urls")),
+    path("", include("finops.urls")),
+    path("", include("policy.urls")),
+    path("", include("audit.urls")),
+]

@@ -1,0 +1,45 @@
+"""One row a finished run: what the reports count."""
+
+from django.db import models
+
+from finops.models.ledger import Snapshot
+
+
+class RunFact(Snapshot):
+    """A finished run as the reports see it.
+
+    Durations are seconds. ``attempt`` counts the runs of the task from 1.
+    """
+
+    run = models.CharField(max_length=40, unique=True)
+    task = models.CharField(max_length=40)
+    attempt = models.PositiveIntegerField()
+    mode = models.CharField(max_length=10)
+    language = models.CharField(max_length=20, blank=True)
+    model = models.CharField(max_length=100, blank=True)
+    succeeded = models.BooleanField()
+    status = models.CharField(max_length=20)
+    error_code = models.CharField(max_length=60, blank=True)
+    tool_calls = models.PositiveIntegerField()
+    successful_calls = models.PositiveIntegerField()
+    queue_seconds = models.FloatField()
+    hold_seconds = models.FloatField(default=0)
+    run_seconds = models.FloatField()
+    total_seconds = models.FloatField()
+    tokens = models.PositiveBigIntegerField()
+    tokens_avoided = models.BigIntegerField()
+    cost = models.DecimalField(max_digits=28, decimal_places=12)
+    unrated = models.PositiveIntegerField(default=0)
+    currency = models.CharField(max_length=3)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["ended_at", "id"], name="fact_ended"),
+            models.Index(fields=["team", "ended_at"], name="fact_team"),
+            models.Index(fields=["task", "attempt"], name="fact_task"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run} {self.status}"

@@ -1,0 +1,28 @@
+"""The price book, valid in time and in knowledge."""
+
+from django.db import models
+
+
+class Price(models.Model):
+    """What one unit of a SKU costs.
+
+    ``valid_*`` say when the price applies, ``known_*`` when it stood in the book: a
+    correction ends the knowledge of a row and never changes it. ``sku`` may end in
+    ``*``; the longest match wins.
+    """
+
+    sku = models.CharField(max_length=200)
+    unit = models.CharField(max_length=20)
+    amount = models.DecimalField(max_digits=28, decimal_places=12)
+    currency = models.CharField(max_length=3)
+    valid_from = models.DateTimeField()
+    valid_to = models.DateTimeField(null=True, blank=True)
+    known_from = models.DateTimeField()
+    known_to = models.DateTimeField(null=True, blank=True)
+    source = models.CharField(max_length=100)
+
+    class Meta:
+        indexes = [models.Index(fields=["sku", "valid_from"], name="price_sku")]
+
+    def __str__(self) -> str:
+        return f"{self.sku} {self.amount} {self.currency} a {self.unit}"

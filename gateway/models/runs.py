@@ -1,0 +1,179 @@
+"""Tasks, their runs, and the journal of each run's calls."""
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+
+if TYPE_CHECKING:
+    from policy.access import Access
+
+
+class Task(models.Model):
+    """One piece of work as the agent sees it; has one or more runs (attempts).
+
+    ``label`` is the agent's own name for it, unique for its principal.
+    """
+
+    uid = models.CharField(max_length=40, unique=True)
+    label = models.CharField(max_length=200, blank=True)
+    principal = models.CharField(max_length=120)
+    team = models.CharField(max_length=40)
+    attempts = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["principal", "label"],
+                name="task_label_once",
+                condition=~models.Q(label=""),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.uid
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def visible_to(self, access: "Access", capability: str) -> "RunQuerySet":
+        """Runs of the teams that this person may see."""
+        teams = access.teams_for(capability)
+        return self if teams is None else self.filter(team__in=teams)
+
+    def newest_first(self) -> "RunQuerySet":
+        return self.order_by("-id")
+
+
+class Run(models.Model):
+    """One execution of one script, or one direct call (``mode``).
+
+    ``epoch`` counts the claims: a worker whose epoch is no longer the run's may do
+    nothing more in its name.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    class Mode(models.TextChoices):
+        SCRIPT = "script"
+        DIRECT = "direct"
+
+    ENDED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+    uid = models.CharField(max_length=40, unique=True)
+    task = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="runs")
+    attempt = models.PositiveIntegerField()
+    mode = models.CharField(max_length=10, choices=Mode.choices)
+    team_id_at = models.BigIntegerField()
+    team = models.CharField(max_length=40)
+    cost_centre = models.CharField(max_length=40)
+    project = models.CharField(max_length=40)
+    environment = models.CharField(max_length=40)
+    principal_kind = models.CharField(max_length=20)
+    principal = models.CharField(max_length=120)
+    principal_label = models.CharField(max_length=200)
+    key_id_at = models.BigIntegerField(null=True)
+    key = models.CharField(max_length=11, blank=True)
+    scopes = models.JSONField(default=list)
+    request_id = models.CharField(max_length=60, blank=True)
+    address = models.CharField(max_length=60, blank=True)
+    model = models.CharField(max_length=100, blank=True)
+
+    language = models.CharField(max_length=20)
+    code = models.TextField(blank=True)
+    code_sha256 = models.CharField(max_length=64)
+    direct_tool = models.CharField(max_length=200, blank=True)
+    direct_arguments = models.JSONField(null=True)
+    catalog_revision = models.BigIntegerField()
+    policy_revision = models.BigIntegerField()
+    seed = models.BigIntegerField()
+    image = models.CharField(max_length=80, blank=True)
+
+    status = models.CharField(
+        max_length=20, choices=Status.choices, default=Status.QUEUED
+    )
+    epoch = models.PositiveIntegerField(default=0)
+    runner = models.CharField(max_length=120, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    queued_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    value = models.JSONField(null=True)
+    stdout = models.TextField(blank=True)
+    stdout_truncated = models.BooleanField(default=False)
+    error = models.JSONField(null=True)
+    usage = models.JSONField(default=dict)
+    tool_calls = models.PositiveIntegerField(default=0)
+    successful_calls = models.PositiveIntegerField(default=0)
+    cost = models.DecimalField(max_digits=28, decimal_places=12, null=True)
+    currency = models.CharField(max_length=3, blank=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["team", "-id"], name="run_team"),
+            models.Index(fields=["principal", "-id"], name="run_principal"),
+            models.Index(
+                fields=["status", "lease_until"],
+                name="run_open",
+                condition=models.Q(status__in=["queued", "running"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.uid
+
+    @property
+    def ended(self) -> bool:
+        return self.status in self.ENDED
+
+
+class ToolCall(models.Model):
+    """One step of a run's journal: the intent, then its outcome.
+
+    ``outcome`` is empty while the call is under way. ``result`` is what the script
+    was given, kept for replay; ``arguments`` are redacted.
+    """
+
+    class Outcome(models.TextChoices):
+        OK = "ok", "OK"
+        TOOL_ERROR = "tool_error", "Tool error"
+        DENIED = "denied"
+        INVALID = "invalid", "Invalid arguments"
+        FAILED = "failed"
+        UNKNOWN = "unknown"
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="calls")
+    step = models.PositiveIntegerField()
+    epoch = models.PositiveIntegerField()
+    tool = models.CharField(max_length=200)
+    tool_version = models.PositiveIntegerField(null=True)
+    effect = models.CharField(max_length=20, blank=True)
+    arguments = models.JSONField()
+    arguments_digest = models.CharField(max_length=64)
+    decision = models.CharField(max_length=10)
+    reasons = models.JSONField(default=list)
+    intent_at = models.DateTimeField()
+    outcome = models.CharField(max_length=20, choices=Outcome.choices, blank=True)
+    outcome_at = models.DateTimeField(null=True)
+    seconds = models.FloatField(null=True)
+    error = models.JSONField(null=True)
+    result = models.JSONField(null=True)
+    result_bytes = models.PositiveBigIntegerField(default=0)
+    result_tokens = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "step"], name="step_once")
+        ]
+        indexes = [models.Index(fields=["tool", "-id"], name="call_tool")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.step} {self.tool}"

@@ -1,0 +1,27 @@
+"""Audit events of identity, grants and quotas."""
+
+from audit.registry import kind
+
+SIGNED_IN = kind("session.signed_in", "{actor} signed in")
+SIGN_IN_FAILED = kind("session.sign_in_failed", "Sign-in as {username} failed")
+SIGNED_OUT = kind("session.signed_out", "{actor} signed out")
+ACCESS_DENIED = kind("access.denied", "{actor} was refused {path}")
+TEAM_CREATED = kind("team.created", "{actor} created team {target}")
+TEAM_CHANGED = kind("team.changed", "{actor} changed team {target}")
+MEMBER_ADDED = kind("member.added", "{actor} made {user} {role} of {target}")
+MEMBER_REMOVED = kind("member.removed", "{actor} took {role} of {target} from {user}")
+USER_CREATED = kind("user.created", "{actor} created user {target}")
+PROJECT_CREATED = kind("project.created", "{actor} created project {target}")
+ENVIRONMENT_CREATED = kind(
+    "environment.created", "{actor} created environment {target}"
+)
+ACCOUNT_CREATED = kind(
+    "service_account.created", "{actor} created service account {target}"
+)
+KEY_CREATED = kind("key.created", "{actor} created key {target}")
+KEY_REVOKED = kind("key.revoked", "{actor} revoked key {target}: {reason}")
+KEY_REFUSED = kind("key.refused", "A request with key {prefix} was refused: {reasons}")
+GRANT_GIVEN = kind("grant.given", "{actor} granted {target} to team {granted_team}")
+GRANT_TAKEN = kind("grant.taken", "{actor} took {target} from team {granted_team}")
+QUOTA_SET = kind("quota.set", "{actor} set the quota of {target} to {value}")
+QUOTA_REMOVED = kind("quota.removed", "{actor} removed the quota {value} of {target}")

@@ -1,0 +1,24 @@
+"""Identity, grants and quotas as stored."""
+
+from policy.models.identity import (
+    ApiKey,
+    Environment,
+    Membership,
+    Project,
+    ServiceAccount,
+    Team,
+    User,
+)
+from policy.models.quota import Quota, QuotaUse
+
+__all__ = [
+    "ApiKey",
+    "Environment",
+    "Membership",
+    "Project",
+    "Quota",
+    "QuotaUse",
+    "ServiceAccount",
+    "Team",
+    "User",
+]

@@ -1,0 +1,46 @@
+"""Who a call is made for: an immutable snapshot taken when a key is accepted."""
+
+from dataclasses import dataclass, replace
+
+from audit.actor import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A service account acting through a key, or a person acting as one.
+
+    Everything metered carries team, cost centre, project and environment from here.
+    ``scopes`` bound what the key may use at all.
+    """
+
+    kind: str
+    id: str
+    label: str
+    team_id: int
+    team: str
+    cost_centre: str
+    project: str
+    environment: str
+    scopes: tuple[str, ...]
+    key_id: int | None = None
+    key: str = ""
+    address: str = ""
+    request_id: str = ""
+
+    @property
+    def actor(self) -> Actor:
+        """This principal as the audit trail keeps it."""
+        return Actor(
+            kind=self.kind,
+            id=self.id,
+            label=self.label,
+            team=self.team,
+            environment=self.environment,
+            key=self.key,
+            address=self.address,
+            request_id=self.request_id,
+        )
+
+    def seen_from(self, *, address: str, request_id: str) -> "Principal":
+        """The same principal, with where the request came from."""
+        return replace(self, address=address, request_id=request_id)

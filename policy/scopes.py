@@ -1,0 +1,44 @@
+"""Scopes: what a key may use at all.
+
+Grammar: ``area:name``, where a name is dotted and may end in ``*`` as its last part:
+``tools:*``, ``tools:crm.*``, ``tools:crm.list_orders``, ``runs:execute``.
+"""
+
+import re
+from collections.abc import Iterable
+
+from core.errors import Invalid
+
+CATALOG_READ = "catalog:read"
+RUNS_EXECUTE = "runs:execute"
+RUNS_READ = "runs:read"
+AUDIT_READ = "audit:read"
+COSTS_READ = "costs:read"
+DEFAULT = ("tools:*", RUNS_EXECUTE, RUNS_READ, CATALOG_READ)
+AREAS = ("tools", "runs", "catalog", "audit", "costs", "admin")
+
+_SCOPE = re.compile(
+    r"^(?P<area>[a-z]+):(?P<name>\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$"
+)
+
+
+def parse(text: str) -> tuple[str, ...]:
+    """Scopes from words separated by commas or spaces. Raises Invalid."""
+    found = tuple(dict.fromkeys(text.replace(",", " ").split()))
+    for scope in found:
+        match = _SCOPE.match(scope)
+        if not match or match["area"] not in AREAS:
+            raise Invalid(
+                f"{scope!r} is no scope: write area:name, such as tools:crm.* or "
+                f"runs:execute; areas are {', '.join(AREAS)}."
+            )
+    return found
+
+
+def covers(scopes: Iterable[str], needed: str) -> bool:
+    """Whether one of ``scopes`` includes ``needed`` (itself without a wildcard)."""
+    return any(
+        scope == needed
+        or (scope.endswith("*") and needed.startswith(scope.removesuffix("*")))
+        for scope in scopes
+    )

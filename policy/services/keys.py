@@ -1,0 +1,191 @@
+"""Creates, checks and revokes API keys."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from audit.actor import Actor, Target
+from audit.services.record import DENY, record
+from core.errors import Invalid, NotFound, TollgateError
+from core.ids import new_id
+from policy import events, scopes
+from policy.models import ApiKey, Environment, Project, ServiceAccount
+from policy.principal import Principal
+
+_KEY = re.compile(r"^tg_(?P<id>[0-9a-z]{8})_(?P<secret>[0-9A-Za-z_-]{40,50})$")
+_TOUCH_EVERY = timedelta(minutes=1)
+
+
+class KeyRefused(TollgateError):
+    """The key is unknown, revoked or expired; the refusal is on record."""
+
+    code = "invalid_key"
+    status = 401
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made. ``text`` is shown once and kept nowhere."""
+
+    key: ApiKey
+    text: str
+
+
+def _hash(secret: str) -> str:
+    pepper = hashlib.sha256(f"keys:{settings.SECRET_KEY}".encode()).digest()
+    return hmac.new(pepper, secret.encode(), hashlib.sha256).hexdigest()
+
+
+@transaction.atomic
+def create_key(
+    *,
+    service_account: ServiceAccount,
+    name: str,
+    environment: Environment,
+    project: Project,
+    granted: Sequence[str],
+    actor: Actor,
+    at: datetime,
+    expires_at: datetime | None = None,
+) -> NewKey:
+    """Make a key for a service account. Raises Invalid."""
+    granted = scopes.parse(" ".join(granted))
+    if not granted:
+        raise Invalid(
+            "A key needs at least one scope, such as tools:* or runs:execute."
+        )
+    if project.team_id != service_account.team_id:
+        raise Invalid("The project belongs to another team: choose one of this team.")
+    if expires_at and expires_at <= at:
+        raise Invalid("The key would be expired already: choose a later date.")
+    prefix = f"tg_{new_id('k', characters=8)[2:]}"
+    secret = secrets.token_urlsafe(32)
+    key = ApiKey.objects.create(
+        service_account=service_account,
+        prefix=prefix,
+        secret_hash=_hash(secret),
+        name=name,
+        scopes=list(granted),
+        environment=environment,
+        project=project,
+        created_at=at,
+        created_by=actor.label,
+        expires_at=expires_at,
+    )
+    record(
+        events.KEY_CREATED,
+        actor=actor,
+        at=at,
+        target=_target(key),
+        after={
+            "scopes": list(granted),
+            "environment": environment.slug,
+            "project": project.slug,
+            "service_account": service_account.name,
+            "expires_at": expires_at.isoformat() if expires_at else None,
+        },
+    )
+    return NewKey(key, f"{prefix}_{secret}")
+
+
+@transaction.atomic
+def revoke_key(*, key_id: int, reason: str, actor: Actor, at: datetime) -> ApiKey:
+    """Make a key useless from now on. Revoking twice changes nothing."""
+    key = ApiKey.objects.select_for_update().filter(pk=key_id).first()
+    if key is None:
+        raise NotFound("There is no such key.")
+    if key.revoked_at is None:
+        key.revoked_at = at
+        key.save(update_fields=["revoked_at"])
+        record(
+            events.KEY_REVOKED,
+            actor=actor,
+            at=at,
+            target=_target(key),
+            payload={"reason": reason or "no reason given"},
+        )
+    return key
+
+
+def authenticate(
+    *, text: str, at: datetime, address: str, request_id: str
+) -> Principal:
+    """The principal a bearer key stands for.
+
+    Raises KeyRefused, with the refusal on record.
+    """
+    match = _KEY.match(text)
+    key = match and (
+        ApiKey.objects.select_related("service_account__team", "environment", "project")
+        .filter(prefix=f"tg_{match['id']}")
+        .first()
+    )
+    if (
+        not match
+        or not key
+        or not hmac.compare_digest(key.secret_hash, _hash(match["secret"]))
+    ):
+        raise _refused("unknown", text, at=at, address=address, request_id=request_id)
+    if (state := key.state(at=at)) != "active":
+        raise _refused(state, text, at=at, address=address, request_id=request_id)
+    if key.last_used_at is None or at - key.last_used_at > _TOUCH_EVERY:
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=at)
+    return principal_of(key).seen_from(address=address, request_id=request_id)
+
+
+def principal_of(key: ApiKey) -> Principal:
+    """The principal that this key's holder acts as."""
+    account = key.service_account
+    return Principal(
+        kind="service_account",
+        id=f"sa:{account.team.slug}/{account.name}",
+        label=account.name,
+        team_id=account.team_id,
+        team=account.team.slug,
+        cost_centre=account.team.cost_centre,
+        project=key.project.slug,
+        environment=key.environment.slug,
+        scopes=tuple(key.scopes),
+        key_id=key.pk,
+        key=key.prefix,
+    )
+
+
+_ADVICE = {
+    "unknown": "This is no key of this Tollgate: check it, or create one under "
+    "Settings, Keys.",
+    "revoked": "This key was revoked: create a new one under Settings, Keys.",
+    "expired": "This key has expired: create a new one under Settings, Keys.",
+}
+
+
+def _refused(
+    state: str, text: str, *, at: datetime, address: str, request_id: str
+) -> KeyRefused:
+    prefix = text[:11] if _KEY.match(text) else "of another form"
+    record(
+        events.KEY_REFUSED,
+        actor=Actor(
+            "anonymous",
+            "anonymous",
+            "anonymous",
+            address=address,
+            request_id=request_id,
+        ),
+        at=at,
+        decision=DENY,
+        reasons=[state],
+        payload={"prefix": prefix},
+    )
+    return KeyRefused(_ADVICE[state])
+
+
+def _target(key: ApiKey) -> Target:
+    return Target("key", str(key.pk), f"{key.name} ({key.prefix}…)")
