@@ -1,0 +1,336 @@
+"""Streamable HTTP to an upstream server, as a dispatcher for the SDK's session."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from typing import Any, cast
+from urllib.parse import urljoin, urlsplit
+
+import httpcore2
+from mcp.shared.dispatcher import CallOptions
+from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from mcp_types import METHOD_NOT_FOUND, REQUEST_TIMEOUT
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from gateway.connectors.api import (
+    AUTH,
+    PROTOCOL,
+    UNREACHABLE,
+    ServerSpec,
+    UpstreamError,
+)
+from gateway.connectors.redaction import public_url
+from gateway.connectors.sse import event_data
+from gateway.connectors.values import as_object, encode
+from gateway.connectors.wire import WireDispatcher, WireResult
+
+SESSION_HEADER = "mcp-session-id"
+# Uvicorn and others close an idle connection after 5 s. We drop it sooner, so
+# that a write is never sent into a connection that is just being closed.
+KEEPALIVE_SECONDS = 4.0
+CONNECT_SECONDS = 10.0
+MAX_CONNECTIONS = 64
+MAX_REDIRECTS = 3
+COURTESY_SECONDS = 2.0
+ERROR_BODY_BYTES = 64 * 1024
+
+_CONNECTING = (
+    httpcore2.ConnectError,
+    httpcore2.ConnectTimeout,
+    httpcore2.PoolTimeout,
+    httpcore2.UnsupportedProtocol,
+    httpcore2.LocalProtocolError,
+)
+_FAILING = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.TimeoutException,
+    OSError,
+)
+
+
+class SessionLost(Exception):
+    """The server has forgotten our session; it did not act on the request."""
+
+
+class HttpDispatcher(WireDispatcher):
+    """One POST per request, over kept-alive connections."""
+
+    kind = "streamable-http"
+
+    def __init__(self, spec: ServerSpec, *, max_bytes: int) -> None:
+        super().__init__(spec, max_bytes=max_bytes)
+        self._url = spec.url
+        self._session_id: str | None = None
+        self._version: str | None = None
+        self._courtesies: set[asyncio.Task[None]] = set()
+        secure = urlsplit(spec.url).scheme == "https"
+        # A TLS context costs some 20 ms, so plain http does not build one.
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=ssl.create_default_context() if secure else None,
+            max_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+        )
+
+    async def start(self) -> None:
+        """Nothing to start: the first request connects."""
+
+    async def aclose(self) -> None:
+        """End the server's session, where there is one, and all connections."""
+        if self._session_id is not None:
+            with suppress(Exception):
+                async with asyncio.timeout(COURTESY_SECONDS):
+                    response = await self._send("DELETE", None, {})
+                    await response.aclose()
+        for task in self._courtesies:
+            task.cancel()
+        await self._pool.aclose()
+        self.closed.set()
+
+    async def send_raw_request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        opts: CallOptions | None = None,
+    ) -> dict[str, Any]:
+        """Send one request and await its result.
+
+        Raises MCPError, UpstreamError, SessionLost.
+        """
+        opts = opts or {}
+        headers = opts.get("headers") or {}
+        if method == "initialize":
+            self._version = None
+        elif MCP_PROTOCOL_VERSION_HEADER in headers:
+            self._version = headers[MCP_PROTOCOL_VERSION_HEADER]
+        request_id, message = self.request(method, params)
+        try:
+            async with asyncio.timeout(opts.get("timeout")):
+                return await self._exchange(method, message, headers)
+        except TimeoutError:
+            self._cancel_upstream(request_id, opts)
+            raise MCPError(REQUEST_TIMEOUT, f"{method} timed out") from None
+        except asyncio.CancelledError:
+            self._cancel_upstream(request_id, opts)
+            raise
+
+    async def notify(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        opts: CallOptions | None = None,
+    ) -> None:
+        """Send a notification; whether it arrives does not matter."""
+        message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+        if params:
+            message["params"] = params
+        with suppress(*_FAILING, *_CONNECTING):
+            response = await self._send("POST", message, (opts or {}).get("headers"))
+            await response.aclose()
+
+    async def _exchange(
+        self, method: str, message: dict[str, Any], headers: Mapping[str, str]
+    ) -> WireResult:
+        try:
+            response = await self._send("POST", message, headers)
+        except _CONNECTING as error:
+            raise self._unreachable(error, sent=False) from None
+        except _FAILING as error:
+            raise self._unreachable(error, sent=True) from None
+        try:
+            found = _headers(response)
+            if response.status != 200:
+                await self._refusal(method, response, found)
+            if method == "initialize":
+                self._session_id = found.get(SESSION_HEADER)
+            content_type = found.get("content-type", "").partition(";")[0].strip()
+            if content_type == "application/json":
+                body = await self._body(response, self.limit)
+                return self.settle(method, self.parse(body), len(body))
+            if content_type == "text/event-stream":
+                return await self._stream(method, message["id"], response)
+            self._probe_failed(method)
+            raise self.not_mcp(
+                f"{public_url(self._url)} answered with {content_type or 'no type'}, "
+                "not with JSON. Check the address; it often ends in /mcp"
+            )
+        except _FAILING as error:
+            raise self._unreachable(error, sent=True) from None
+        finally:
+            await response.aclose()
+
+    async def _stream(
+        self, method: str, request_id: int, response: httpcore2.Response
+    ) -> WireResult:
+        async for data in event_data(_chunks(response), self.limit, self.too_large):
+            message = self.parse(data)
+            if "method" not in message:
+                if str(message.get("id")) == str(request_id):
+                    return self.settle(method, message, len(data))
+            elif message.get("id") is not None:
+                reply = await self.answer(message)
+                answered = await self._send("POST", reply, None)
+                await answered.aclose()
+        raise UpstreamError(
+            UNREACHABLE,
+            f"Server {self.spec.name!r} ended its stream without an answer.",
+            retryable=True,
+            sent=True,
+        )
+
+    async def _send(
+        self,
+        verb: str,
+        message: dict[str, Any] | None,
+        headers: Mapping[str, str] | None,
+    ) -> httpcore2.Response:
+        content = b"" if message is None else encode(message)
+        sent = {**self._headers(), **(headers or {})}
+        sent["content-length"] = str(len(content))
+        for _ in range(MAX_REDIRECTS):
+            response = await self._pool.handle_async_request(
+                httpcore2.Request(
+                    verb,
+                    self._url,
+                    headers=list(sent.items()),
+                    content=content,
+                    extensions={"timeout": {"connect": CONNECT_SECONDS}},
+                )
+            )
+            target = self._same_origin_redirect(response)
+            if target is None:
+                return response
+            await response.aclose()
+            self._url = target
+        return response
+
+    def _headers(self) -> dict[str, str]:
+        parts = urlsplit(self._url)
+        headers = {
+            "host": parts.netloc.rpartition("@")[2],
+            "accept": "application/json, text/event-stream",
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+            "user-agent": "tollgate",
+        }
+        headers |= {name.lower(): value for name, value in self.spec.headers.items()}
+        if self._session_id is not None:
+            headers[SESSION_HEADER] = self._session_id
+        if self._version is not None:
+            headers[MCP_PROTOCOL_VERSION_HEADER] = self._version
+        return headers
+
+    def _same_origin_redirect(self, response: httpcore2.Response) -> str | None:
+        if response.status not in (307, 308):
+            return None
+        target = urljoin(self._url, _headers(response).get("location", ""))
+        old, new = urlsplit(self._url), urlsplit(target)
+        same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
+        return target if same and target != self._url else None
+
+    async def _refusal(
+        self, method: str, response: httpcore2.Response, headers: Mapping[str, str]
+    ) -> None:
+        """Raise what a status other than 200 means."""
+        status, name = response.status, self.spec.name
+        if status in (401, 403):
+            raise UpstreamError(
+                AUTH,
+                f"Server {name!r} refused our credentials (HTTP {status}). "
+                "Check the headers in its configuration.",
+            )
+        if status == 429:
+            raise UpstreamError(
+                UNREACHABLE,
+                f"Server {name!r} has too many requests (HTTP 429). Try again later.",
+                retryable=True,
+            )
+        if status in (502, 503, 504):
+            raise UpstreamError(
+                UNREACHABLE,
+                f"Server {name!r} is not available (HTTP {status}).",
+                retryable=True,
+                sent=True,
+            )
+        if headers.get("content-type", "").startswith("application/json"):
+            await self._raise_rpc_error(method, response)
+        if status == 404 and self._session_id is not None:
+            raise SessionLost
+        if status < 500:
+            self._probe_failed(method)
+        hint = (
+            f"Server {name!r} redirects elsewhere; use that address instead."
+            if 300 <= status < 400
+            else f"Server {name!r} answered HTTP {status} at {public_url(self._url)}. "
+            "Check the address; it often ends in /mcp."
+        )
+        raise UpstreamError(PROTOCOL, hint, sent=status >= 500 or status < 300)
+
+    async def _raise_rpc_error(self, method: str, response: httpcore2.Response) -> None:
+        body = await self._body(response, ERROR_BODY_BYTES)
+        try:
+            message = self.parse(body)
+        except UpstreamError:
+            return
+        error = as_object(message.get("error"))
+        if error is None:
+            return
+        # Some servers answer an unknown session with 400 instead of 404.
+        text = str(error.get("message", "")).lower()
+        if self._session_id is not None and (
+            response.status == 404 or "session" in text
+        ):
+            raise SessionLost
+        self.settle(method, message, len(body))
+
+    def _probe_failed(self, method: str) -> None:
+        """Let the era negotiation fall back to `initialize`."""
+        if method == "server/discover":
+            raise MCPError(METHOD_NOT_FOUND, "Not found")
+
+    def _cancel_upstream(self, request_id: int, opts: CallOptions) -> None:
+        # Since 2026-07-28 closing the response is the signal; before, a message.
+        if self._version in MODERN_PROTOCOL_VERSIONS or not opts.get(
+            "cancel_on_abandon", True
+        ):
+            return
+        task = asyncio.ensure_future(self._courtesy(request_id))
+        self._courtesies.add(task)
+        task.add_done_callback(self._courtesies.discard)
+
+    async def _courtesy(self, request_id: int) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COURTESY_SECONDS):
+                await self.notify("notifications/cancelled", {"requestId": request_id})
+
+    async def _body(self, response: httpcore2.Response, limit: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in _chunks(response):
+            size += len(chunk)
+            if size > limit:
+                raise self.too_large()
+            parts.append(chunk)
+        return b"".join(parts)
+
+    def _unreachable(self, error: Exception, *, sent: bool) -> UpstreamError:
+        reason = str(error) or type(error).__name__
+        what = "broke off" if sent else "cannot be reached"
+        return UpstreamError(
+            UNREACHABLE,
+            f"Server {self.spec.name!r} {what} at {public_url(self._url)}: {reason}",
+            retryable=True,
+            sent=sent,
+        )
+
+
+def _headers(response: httpcore2.Response) -> dict[str, str]:
+    return {
+        k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers
+    }
+
+
+def _chunks(response: httpcore2.Response) -> AsyncIterator[bytes]:
+    return cast("AsyncIterator[bytes]", response.aiter_stream())
