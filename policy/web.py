@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast
 
 from django.http import HttpRequest, HttpResponse
 from django_htmx.middleware import HtmxDetails
@@ -24,7 +24,7 @@ class Request(HttpRequest):
     access: Access
     request_id: str
     htmx: HtmxDetails
-    user: User  # type: ignore[assignment]
+    user: User
 
 
 def actor_of(request: Request) -> Actor:
@@ -51,13 +51,13 @@ def requires(
     ) -> Callable[Concatenate[Request, P], HttpResponse]:
         @wraps(view)
         def guarded(
-            request: Request, *args: P.args, **kwargs: P.kwargs
+            request: Request, /, *args: P.args, **kwargs: P.kwargs
         ) -> HttpResponse:
             if not request.access.may(capability):
                 raise refuse(request, needed=capability)
             return view(request, *args, **kwargs)
 
-        return guarded
+        return cast(Callable[Concatenate[Request, P], HttpResponse], guarded)
 
     return decorate
 

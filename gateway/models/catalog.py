@@ -62,7 +62,7 @@ class Server(models.Model):
         """The environment or headers in clear text; for the connection only."""
         if not self.secrets:
             return {}
-        opened: dict[str, str] = unseal(self.secrets, owner=f"server:{self.name}")
+        opened: dict[str, str] = unseal(bytes(self.secrets), owner=f"server:{self.name}")
         return opened
 
     def set_secret_values(self, values: dict[str, str]) -> None:
