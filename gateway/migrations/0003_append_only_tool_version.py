@@ -6,5 +6,5 @@ from core.immutable import append_only
 
 
 class Migration(migrations.Migration):
-    dependencies = [("gateway", "0002_initial")]
+    dependencies = [("gateway", "")]
     operations = [append_only("gateway_toolversion")]

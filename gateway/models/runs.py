@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 
+from core.fields import JsonTextField
+
 if TYPE_CHECKING:
     from policy.access import Access
 
@@ -87,7 +89,7 @@ class Run(models.Model):
     code = models.TextField(blank=True)
     code_sha256 = models.CharField(max_length=64)
     direct_tool = models.CharField(max_length=200, blank=True)
-    direct_arguments = models.JSONField(null=True)
+    direct_arguments = JsonTextField(null=True)
     catalog_revision = models.BigIntegerField()
     policy_revision = models.BigIntegerField()
     seed = models.BigIntegerField()
@@ -104,10 +106,10 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
-    value = models.JSONField(null=True)
+    value = JsonTextField(null=True)
     stdout = models.TextField(blank=True)
     stdout_truncated = models.BooleanField(default=False)
-    error = models.JSONField(null=True)
+    error = JsonTextField(null=True)
     usage = models.JSONField(default=dict)
     tool_calls = models.PositiveIntegerField(default=0)
     successful_calls = models.PositiveIntegerField(default=0)
@@ -156,7 +158,7 @@ class ToolCall(models.Model):
     tool = models.CharField(max_length=200)
     tool_version = models.PositiveIntegerField(null=True)
     effect = models.CharField(max_length=20, blank=True)
-    arguments = models.JSONField()
+    arguments = JsonTextField()
     arguments_digest = models.CharField(max_length=64)
     decision = models.CharField(max_length=10)
     reasons = models.JSONField(default=list)
@@ -164,8 +166,8 @@ class ToolCall(models.Model):
     outcome = models.CharField(max_length=20, choices=Outcome.choices, blank=True)
     outcome_at = models.DateTimeField(null=True)
     seconds = models.FloatField(null=True)
-    error = models.JSONField(null=True)
-    result = models.JSONField(null=True)
+    error = JsonTextField(null=True)
+    result = JsonTextField(null=True)
     result_bytes = models.PositiveBigIntegerField(default=0)
     result_tokens = models.PositiveBigIntegerField(default=0)
 
