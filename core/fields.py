@@ -1,12 +1,17 @@
 """A model field for JSON that must come back exactly as it went in."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
+if TYPE_CHECKING:
+    _Text = models.TextField[Any, Any]
+else:
+    _Text = models.TextField
 
-class JsonTextField(models.TextField[Any, Any]):
+
+class JsonTextField(_Text):
     """JSON kept as ASCII text.
 
     ``jsonb`` refuses NUL and lone surrogates and reorders keys; what tools return may

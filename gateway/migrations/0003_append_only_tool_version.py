@@ -6,5 +6,5 @@ from core.immutable import append_only
 
 
 class Migration(migrations.Migration):
-    dependencies = [("gateway", "")]
+    dependencies = [("gateway", "0001_initial")]
     operations = [append_only("gateway_toolversion")]
