@@ -1,0 +1,1 @@
+"""Typed builders of the rows that tests start from."""
