@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import models, transaction
+from guardian.models import GroupObjectPermission
 from guardian.shortcuts import assign_perm, remove_perm
 
 from audit.actor import Actor, Target
@@ -54,3 +55,14 @@ def _changed(
         target=target,
         payload={"granted_team": team.slug},
     )
+
+
+def granted_ids(team_id: int, app: str, model: str, permission: str) -> frozenset[int]:
+    """Primary keys of the objects of ``app.model`` that a team's group may use."""
+    rows = GroupObjectPermission.objects.filter(
+        group__team=team_id,
+        permission__codename=permission,
+        permission__content_type__app_label=app,
+        permission__content_type__model=model,
+    ).values_list("object_pk", flat=True)
+    return frozenset(int(key) for key in rows)

@@ -1,0 +1,191 @@
+"""The catalog in memory: one immutable snapshot a revision, and what each may use."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Lock
+
+from core.models import Revision, revisions
+from gateway.codemode.definitions import ToolDef
+from gateway.codemode.search import Index
+from gateway.connectors.api import ServerSpec
+from gateway.models import Server, Tool
+from policy import scopes
+from policy.principal import Principal
+from policy.services.grants import granted_ids
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogTool:
+    """A tool as the way of a call needs it: definition, review and address."""
+
+    id: int
+    server_id: int
+    definition: ToolDef
+    effect: str
+    direct: bool
+    environments: frozenset[str]
+    definition_tokens: int
+
+    @property
+    def full_name(self) -> str:
+        return self.definition.full_name
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Every tool that is offered, at one revision. ``specs`` is keyed by server id."""
+
+    revision: int
+    tools: Mapping[str, CatalogTool]
+    specs: Mapping[int, ServerSpec] = field(repr=False)
+
+    @cached_property
+    def index(self) -> Index:
+        """The search index over all tools; built at the first search."""
+        return Index([tool.definition for tool in self.tools.values()])
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """What one principal may see and call, at fixed revisions."""
+
+    catalog: Catalog
+    policy_revision: int
+    names: frozenset[str]
+    definition_tokens: int
+
+    @property
+    def definitions(self) -> dict[str, ToolDef]:
+        """The callable tools by full name."""
+        return {name: self.catalog.tools[name].definition for name in self.names}
+
+
+_lock = Lock()
+_catalogs: "OrderedDict[int, Catalog]" = OrderedDict()
+_usable: "OrderedDict[tuple[object, ...], Usable]" = OrderedDict()
+_KEPT_CATALOGS = 2
+_KEPT_USABLE = 500
+
+
+def usable_by(principal: Principal) -> Usable:
+    """The tools this principal may use: enabled, in scope and granted.
+
+    One query when nothing has changed since the last call in this process.
+    """
+    numbers = revisions()
+    policy_revision = numbers.get(Revision.POLICY, 0)
+    catalog = catalog_at(numbers.get(Revision.CATALOG, 0))
+    key = (
+        catalog.revision,
+        policy_revision,
+        principal.team_id,
+        principal.environment,
+        principal.scopes,
+    )
+    with _lock:
+        if found := _usable.get(key):
+            return found
+    made = _work_out(principal, catalog, policy_revision)
+    with _lock:
+        _usable[key] = made
+        while len(_usable) > _KEPT_USABLE:
+            _usable.popitem(last=False)
+    return made
+
+
+def _work_out(principal: Principal, catalog: Catalog, policy_revision: int) -> Usable:
+    servers = granted_ids(principal.team_id, "gateway", "server", "call_server")
+    tools = granted_ids(principal.team_id, "gateway", "tool", "call_tool")
+    names = frozenset(
+        name
+        for name, tool in catalog.tools.items()
+        if principal.environment in tool.environments
+        and (tool.server_id in servers or tool.id in tools)
+        and scopes.covers(principal.scopes, f"tools:{name}")
+    )
+    return Usable(
+        catalog,
+        policy_revision,
+        names,
+        sum(catalog.tools[name].definition_tokens for name in names),
+    )
+
+
+def catalog_at(revision: int) -> Catalog:
+    """The catalog of this revision, loaded once in this process."""
+    with _lock:
+        if found := _catalogs.get(revision):
+            return found
+        loaded = _load(revision)
+        _catalogs[revision] = loaded
+        while len(_catalogs) > _KEPT_CATALOGS:
+            _catalogs.popitem(last=False)
+        return loaded
+
+
+def _load(revision: int) -> Catalog:
+    servers = {
+        server.pk: server
+        for server in Server.objects.filter(status=Server.Status.ACTIVE)
+    }
+    rows = (
+        Tool.objects.filter(server__in=servers, removed_at=None)
+        .exclude(current=None)
+        .select_related("server", "current")
+        .prefetch_related("environments")
+        .order_by("server__name", "name")
+    )
+    tools = {tool.full_name: tool for tool in map(_from_row, rows)}
+    specs = {server.pk: spec_of(server) for server in servers.values()}
+    return Catalog(revision, tools, specs)
+
+
+def _from_row(row: Tool) -> CatalogTool:
+    version = row.current
+    assert version is not None  # noqa: S101 - the query leaves out tools without one
+    return CatalogTool(
+        id=row.pk,
+        server_id=row.server_id,
+        definition=definition_of(row),
+        effect=row.effect,
+        direct=row.direct,
+        environments=frozenset(place.slug for place in row.environments.all()),
+        definition_tokens=version.definition_tokens,
+    )
+
+
+def definition_of(row: Tool) -> ToolDef:
+    """The current version of a tool as agents see it; needs server and current."""
+    version = row.current
+    assert version is not None  # noqa: S101 - callers filter on it
+    return ToolDef(
+        server=row.server.name,
+        name=row.name,
+        original=row.original,
+        title=version.title,
+        description=version.description,
+        input_schema=version.input_schema,
+        output_schema=version.output_schema,
+        tags=tuple(row.tags),
+        effect=row.effect,
+        version=version.number,
+        fingerprint=version.fingerprint,
+    )
+
+
+def spec_of(server: Server) -> ServerSpec:
+    """How to reach a server; holds its secrets in clear text."""
+    values = server.secret_values()
+    http = server.transport == Server.Transport.HTTP
+    return ServerSpec(
+        key=f"{server.pk}:{server.revision}",
+        name=server.name,
+        transport="http" if http else "stdio",
+        url=server.url,
+        command=tuple(server.command),
+        env={} if http else values,
+        headers=values if http else {},
+        timeout_seconds=server.timeout_seconds,
+    )

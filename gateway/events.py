@@ -1,0 +1,25 @@
+"""Audit events of the catalog, runs and calls."""
+
+from audit.registry import kind
+
+SERVER_ADDED = kind("server.added", "{actor} added server {target}")
+SERVER_CHANGED = kind("server.changed", "{actor} changed server {target}")
+SERVER_STATUS = kind("server.status", "{actor} set server {target} to {status}")
+SERVER_SYNCED = kind(
+    "server.synced",
+    "Server {target} synced: {added} new, {changed} changed, {removed} removed, "
+    "{refused} refused",
+)
+SERVER_SYNC_FAILED = kind("server.sync_failed", "Sync of {target} failed: {error}")
+TOOL_ADDED = kind("tool.added", "Tool {target} appeared")
+TOOL_CHANGED = kind("tool.changed", "Tool {target} changed to version {version}")
+TOOL_REMOVED = kind("tool.removed", "Tool {target} is no longer offered")
+TOOL_REVIEWED = kind("tool.reviewed", "{actor} set {target}: {change}")
+RUN_SUBMITTED = kind("run.submitted", "{actor} submitted run {run}")
+RUN_REFUSED = kind("run.refused", "A run of {actor} was refused: {reasons}")
+RUN_ENDED = kind("run.ended", "Run {run} {status}")
+RUN_CANCELLED = kind("run.cancelled", "{actor} asked to cancel run {run}")
+CALL_INTENDED = kind("call.intended", "{actor} calls {tool}")
+CALL_ENDED = kind("call.ended", "{tool} ended: {outcome}")
+CALL_REFUSED = kind("call.refused", "{actor} was refused {tool}: {reasons}")
+SCOPE_REFUSED = kind("scope.refused", "{actor} lacks {needed} for {method}")

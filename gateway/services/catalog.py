@@ -1,0 +1,253 @@
+"""Adds tool servers, keeps their tools in step and reviews what they may do."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from django.core.validators import slug_re
+from django.db import transaction
+
+from audit.actor import Actor, Target
+from audit.services.record import record
+from core.errors import Invalid, NotFound
+from core.models import Revision, raise_revision
+from gateway import events
+from gateway.models import Server, Tool
+from gateway.models.catalog import Effect
+from policy.models import Environment
+
+
+@transaction.atomic
+def add_server(
+    *,
+    name: str,
+    transport: str,
+    actor: Actor,
+    at: datetime,
+    url: str = "",
+    command: Sequence[str] = (),
+    secrets: Mapping[str, str] | None = None,
+    description: str = "",
+    timeout_seconds: float = 30.0,
+) -> Server:
+    """Keep a server as a draft; ``sync_server`` then reaches out to it.
+
+    ``secrets`` are HTTP headers or, for a command, its environment. Raises Invalid.
+    """
+    _check_address(name, transport, url, command)
+    if Server.objects.filter(name=name).exists():
+        raise Invalid(f"There is a server {name} already: choose another name.")
+    server = Server(
+        name=name,
+        description=description,
+        transport=transport,
+        url=url,
+        command=list(command),
+        timeout_seconds=timeout_seconds,
+        created_at=at,
+    )
+    server.set_secret_values(dict(secrets or {}))
+    server.save()
+    record(
+        events.SERVER_ADDED,
+        actor=actor,
+        at=at,
+        target=server_target(server),
+        after={
+            "transport": transport,
+            "url": url,
+            "command": list(command),
+            "secret_names": sorted(secrets or {}),
+        },
+    )
+    return server
+
+
+def _check_address(name: str, transport: str, url: str, command: Sequence[str]) -> None:
+    if not slug_re.match(name) or not name.isidentifier():
+        raise Invalid(
+            f"{name!r} cannot name a server: scripts import it, so use letters, "
+            "digits and underscores, starting with a letter."
+        )
+    if transport == Server.Transport.HTTP:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise Invalid(
+                f"{url!r} is no URL of an MCP server: it starts with http:// or "
+                "https:// and usually ends with /mcp."
+            )
+        if parts.username or parts.password:
+            raise Invalid("Put credentials into headers, not into the URL.")
+    elif transport == Server.Transport.STDIO:
+        if not command:
+            raise Invalid("A stdio server needs the command that starts it.")
+    else:
+        raise Invalid("Choose http or stdio as transport.")
+
+
+@transaction.atomic
+def set_server_status(
+    *, server_id: int, status: str, actor: Actor, at: datetime
+) -> Server:
+    """Offer a server's tools (active) or take them all away (disabled)."""
+    server = locked_server(server_id)
+    if status not in {Server.Status.ACTIVE, Server.Status.DISABLED}:
+        raise Invalid("A server can be set to active or disabled.")
+    if server.synced_at is None:
+        raise Invalid("This server was never reached: sync it first.")
+    before, server.status = server.status, status
+    server.save(update_fields=["status"])
+    raise_revision(Revision.CATALOG)
+    record(
+        events.SERVER_STATUS,
+        actor=actor,
+        at=at,
+        target=server_target(server),
+        before={"status": before},
+        after={"status": status},
+        payload={"status": status},
+    )
+    return server
+
+
+@transaction.atomic
+def change_server(
+    *,
+    server_id: int,
+    actor: Actor,
+    at: datetime,
+    url: str = "",
+    command: Sequence[str] = (),
+    secrets: Mapping[str, str] | None = None,
+    timeout_seconds: float = 30.0,
+) -> Server:
+    """Change where and how a server is reached; None keeps the stored secrets."""
+    server = locked_server(server_id)
+    _check_address(server.name, server.transport, url, command)
+    before = {"url": server.url, "command": server.command}
+    server.url, server.command = url, list(command)
+    server.timeout_seconds = timeout_seconds
+    if secrets is not None:
+        server.set_secret_values(dict(secrets))
+    server.revision += 1
+    server.save()
+    raise_revision(Revision.CATALOG)
+    record(
+        events.SERVER_CHANGED,
+        actor=actor,
+        at=at,
+        target=server_target(server),
+        before=before,
+        after={"url": url, "command": list(command)},
+        payload={"secrets_replaced": secrets is not None},
+    )
+    return server
+
+
+@transaction.atomic
+def confirm_effect(*, tool_id: int, effect: str, actor: Actor, at: datetime) -> Tool:
+    """Say what calls of a tool may do. Raises Invalid, NotFound."""
+    if effect not in Effect.values:
+        raise Invalid(f"Unknown effect {effect!r}: use {', '.join(Effect.values)}.")
+    tool = _locked_tools([tool_id])[0]
+    before, tool.effect = tool.effect, effect
+    tool.effect_confirmed_by, tool.effect_confirmed_at = actor.label[:150], at
+    tool.save(update_fields=["effect", "effect_confirmed_by", "effect_confirmed_at"])
+    _reviewed(tool, "effect", before, effect, actor, at)
+    return tool
+
+
+@transaction.atomic
+def confirm_effects(
+    *, tool_ids: Sequence[int], actor: Actor, at: datetime
+) -> list[Tool]:
+    """Confirm the proposed effect of each of these tools."""
+    return [
+        confirm_effect(tool_id=tool.pk, effect=tool.effect_proposed, actor=actor, at=at)
+        for tool in _locked_tools(tool_ids)
+    ]
+
+
+@transaction.atomic
+def set_environments(
+    *, tool_ids: Sequence[int], environments: Sequence[str], actor: Actor, at: datetime
+) -> list[Tool]:
+    """Offer these tools in exactly these environments."""
+    places = list(Environment.objects.filter(slug__in=environments))
+    if missing := set(environments) - {place.slug for place in places}:
+        raise Invalid(f"Unknown environment: {', '.join(sorted(missing))}.")
+    tools = _locked_tools(tool_ids)
+    for tool in tools:
+        before = sorted(place.slug for place in tool.environments.all())
+        tool.environments.set(places)
+        _reviewed(tool, "environments", before, sorted(environments), actor, at)
+    return tools
+
+
+@transaction.atomic
+def set_tags(*, tool_id: int, tags: Sequence[str], actor: Actor, at: datetime) -> Tool:
+    """Replace a tool's tags: short lower-case words."""
+    wanted = sorted({tag.strip().lower() for tag in tags if tag.strip()})
+    if bad := [tag for tag in wanted if not slug_re.match(tag)]:
+        raise Invalid(f"{bad[0]!r} is no tag: use letters, digits and hyphens.")
+    tool = _locked_tools([tool_id])[0]
+    before, tool.tags = tool.tags, wanted
+    tool.save(update_fields=["tags"])
+    _reviewed(tool, "tags", before, wanted, actor, at)
+    return tool
+
+
+@transaction.atomic
+def set_direct(*, tool_id: int, direct: bool, actor: Actor, at: datetime) -> Tool:
+    """List a tool as an ordinary MCP tool as well, or no longer."""
+    tool = _locked_tools([tool_id])[0]
+    before, tool.direct = tool.direct, direct
+    tool.save(update_fields=["direct"])
+    _reviewed(tool, "direct", before, direct, actor, at)
+    return tool
+
+
+def _reviewed(
+    tool: Tool, what: str, before: object, after: object, actor: Actor, at: datetime
+) -> None:
+    raise_revision(Revision.CATALOG)
+    record(
+        events.TOOL_REVIEWED,
+        actor=actor,
+        at=at,
+        target=tool_target(tool),
+        before={what: before},
+        after={what: after},
+        payload={"change": f"{what} {after}"},
+    )
+
+
+def locked_server(server_id: int) -> Server:
+    """The server's row, locked for the running transaction. Raises NotFound."""
+    server = Server.objects.select_for_update().filter(pk=server_id).first()
+    if server is None:
+        raise NotFound("There is no such server.")
+    return server
+
+
+def _locked_tools(tool_ids: Sequence[int]) -> list[Tool]:
+    tools = list(
+        Tool.objects.select_for_update(of=("self",))
+        .select_related("server")
+        .filter(pk__in=tool_ids)
+        .order_by("pk")
+    )
+    if len(tools) != len(set(tool_ids)) or not tools:
+        raise NotFound("There is no such tool.")
+    return tools
+
+
+def server_target(server: Server) -> Target:
+    """The server as the trail names it."""
+    return Target("server", server.name, server.name)
+
+
+def tool_target(tool: Tool) -> Target:
+    """The tool as the trail names it; needs its server."""
+    name = f"{tool.server.name}.{tool.name}"
+    return Target("tool", name, name)
