@@ -1,0 +1,131 @@
+"""The engines of one data directory: start, watch, revive, stop."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from config.embedded.postgres import Postgres
+from config.embedded.processes import STOP_SECONDS, EnginesError, running
+from config.embedded.redis import Redis
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where the engines answer."""
+
+    database_url: str
+    redis_url: str
+
+
+class Engine(Protocol):
+    """One server process that can be started again on the same address."""
+
+    name: str
+    process: subprocess.Popen[bytes] | None
+
+    def start(self) -> str:
+        """Start the process, wait until it answers, return its URL."""
+
+
+class Engines:
+    """The engines of one data directory, held by one process at a time.
+
+    Engines named by DATABASE_URL or REDIS_URL are somebody else's: left alone.
+    Call start from the main thread: the engines end with the thread that made them.
+    """
+
+    def __init__(self, data_dir: Path, environ: Mapping[str, str] = os.environ) -> None:
+        self.data_dir = data_dir.absolute()
+        self.file = self.data_dir / "engines.json"
+        self._given = Urls(
+            environ.get("DATABASE_URL", ""), environ.get("REDIS_URL", "")
+        )
+        self._own: list[Engine] = []
+        self._lock: IO[str] | None = None
+
+    def start(self) -> Urls:
+        """Start what is not given and write engines.json.
+
+        Raises EnginesError when the folder is held, unusable, or an engine fails.
+        """
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+        except OSError as error:
+            raise EnginesError(
+                f"The data directory {self.data_dir} cannot be used "
+                f"({error.strerror}): choose another with TOLLGATE_DATA_DIR."
+            ) from error
+        try:
+            urls = Urls(
+                self._given.database_url or self._start(Postgres(self.data_dir)),
+                self._given.redis_url or self._start(Redis(self.data_dir)),
+            )
+        except BaseException:
+            self.stop()
+            raise
+        if self._own:
+            fresh = self.file.with_suffix(".new")
+            fresh.touch(mode=0o600)
+            fresh.write_text(json.dumps(asdict(urls)))
+            fresh.replace(self.file)
+        return urls
+
+    def _start(self, engine: Engine) -> str:
+        self._own.append(engine)
+        return engine.start()
+
+    def _take_lock(self) -> None:
+        lock = (self.data_dir / "engines.lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "another process"
+            lock.close()
+            raise EnginesError(
+                f"The data directory {self.data_dir} is in use by {holder}. Its "
+                "engines are up: run the command by itself with TOLLGATE_DATA_DIR="
+                f"{self.data_dir}, stop that process, or choose another directory."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"pid {os.getpid()} ({' '.join(sys.argv)[:200]})\n")
+        lock.flush()
+        self._lock = lock
+        self.file.unlink(missing_ok=True)
+
+    def alive(self) -> dict[str, bool]:
+        """Whether the process of each engine we started is there."""
+        return {engine.name: running(engine.process) for engine in self._own}
+
+    def revive(self) -> list[str]:
+        """Start engines that have died, on the same address; return their names."""
+        dead = [engine for engine in self._own if not running(engine.process)]
+        for engine in dead:
+            engine.start()
+        return [engine.name for engine in dead]
+
+    def stop(self) -> None:
+        """Stop what start started, and let go of the directory."""
+        started = [engine.process for engine in self._own if engine.process]
+        for process in started:
+            # PostgreSQL's fast shutdown; Redis closes its files on it as well.
+            process.send_signal(signal.SIGINT)
+        for process in started:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._own.clear()
+        if self._lock is not None:
+            self.file.unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
