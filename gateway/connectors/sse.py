@@ -23,8 +23,9 @@ async def event_data(
             line = bytes(buffer[begin:end]).removesuffix(b"\r")
             begin = end + 1
             if not line:
-                if data:
-                    yield b"\n".join(data)
+                # An event without data only carries an id to resume from.
+                if body := b"\n".join(data):
+                    yield body
                 data, held = [], 0
             elif line.startswith(b"data:"):
                 data.append(line[5:].removeprefix(b" "))

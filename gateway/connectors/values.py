@@ -14,7 +14,21 @@ def decode(body: bytes | str) -> JSON:
 
     Raises ValueError.
     """
-    return pydantic_core.from_json(body, allow_inf_nan=False)
+    try:
+        return pydantic_core.from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        if "recursion limit" not in str(error):
+            raise
+    # The fast parser stops at 200 levels; one tool schema may well be deeper,
+    # and must not take the others of its page with it.
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def encode(value: JSON) -> bytes:
