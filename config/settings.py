@@ -72,7 +72,9 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "policy.middleware.AccessMiddleware",
+    "core.http.ErrorMiddleware",
 ]
+CSRF_FAILURE_VIEW = "core.http.csrf_failed"
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
 TEMPLATES = [
@@ -157,7 +159,11 @@ CONTENT_SECURITY_POLICY = {
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"gateway.execute_run": {"queue": "runs"}}
+# These need what only a runner holds: sandboxes and connections to tool servers.
+CELERY_TASK_ROUTES = {
+    f"gateway.{name}": {"queue": "runs"}
+    for name in ("execute_run", "sync_server", "check_servers")
+}
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 from typing import Any
 
 import rfc8785
@@ -11,24 +12,27 @@ from django.conf import settings
 def canonical(value: Any) -> bytes:
     """RFC 8785 bytes of a JSON value.
 
-    Integers beyond 53 bits are outside RFC 8785's domain and are written as strings.
+    What is outside RFC 8785's domain (integers beyond 53 bits, NaN, lone surrogates)
+    is written as text.
     """
     try:
         return rfc8785.dumps(value)
-    except rfc8785.IntegerDomainError:
-        return rfc8785.dumps(_with_big_integers_as_text(value))
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError):
+        return rfc8785.dumps(_representable(value))
 
 
-def _with_big_integers_as_text(value: Any) -> Any:
-    if isinstance(value, bool):
+def _representable(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
         return value
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
     if isinstance(value, int):
         return value if abs(value) < 2**53 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, dict):
-        return {key: _with_big_integers_as_text(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_big_integers_as_text(item) for item in value]
-    return value
+        return {_representable(str(key)): _representable(v) for key, v in value.items()}
+    return [_representable(item) for item in value]
 
 
 def keyed_digest(value: Any, *, purpose: str) -> str:

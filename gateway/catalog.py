@@ -54,7 +54,13 @@ class Usable:
     catalog: Catalog
     policy_revision: int
     names: frozenset[str]
+    servers_granted: frozenset[int]
+    tools_granted: frozenset[int]
     definition_tokens: int
+
+    def granted(self, tool: CatalogTool) -> bool:
+        """Whether the team holds a grant on the tool or on its server."""
+        return tool.server_id in self.servers_granted or tool.id in self.tools_granted
 
     @property
     def definitions(self) -> dict[str, ToolDef]:
@@ -109,6 +115,8 @@ def _work_out(principal: Principal, catalog: Catalog, policy_revision: int) -> U
         catalog,
         policy_revision,
         names,
+        servers,
+        tools,
         sum(catalog.tools[name].definition_tokens for name in names),
     )
 

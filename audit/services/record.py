@@ -92,5 +92,10 @@ def record(event: EventKind, *, actor: Actor, at: datetime, **details: Any) -> E
     transaction, so that no rollback can erase it.
     """
     row = build(event, actor=actor, at=at, **details)
-    row.save(force_insert=True)
+    save(row)
     return row
+
+
+def save(event: Event) -> None:
+    """Write an event that ``build`` made, in the running transaction."""
+    event.save(force_insert=True)

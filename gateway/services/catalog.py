@@ -1,6 +1,7 @@
 """Adds tool servers, keeps their tools in step and reviews what they may do."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from django.db import transaction
 from audit.actor import Actor, Target
 from audit.services.record import record
 from core.errors import Invalid, NotFound
+from core.jobs import enqueue
 from core.models import Revision, raise_revision
 from gateway import events
 from gateway.models import Server, Tool
@@ -61,6 +63,16 @@ def add_server(
         },
     )
     return server
+
+
+def ask_for_sync(*, server: Server, actor: Actor) -> None:
+    """Have a runner sync the server soon; ``synced_at`` or ``last_error`` tell."""
+    enqueue(
+        "gateway.sync_server",
+        queue="runs",
+        server_id=server.pk,
+        actor=asdict(actor),
+    )
 
 
 def _check_address(name: str, transport: str, url: str, command: Sequence[str]) -> None:

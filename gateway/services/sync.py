@@ -100,7 +100,13 @@ def _apply(server_id: int, listing: Listing, actor: Actor, at: datetime) -> Sync
     refused = tuple((tool.name, tool.reason) for tool in listing.refused)
     _reached(server, listing, at)
     raise_revision(Revision.CATALOG)
-    report = SyncReport(**counts, refused=refused)
+    report = SyncReport(
+        counts["added"],
+        counts["changed"],
+        counts["removed"],
+        counts["unchanged"],
+        refused,
+    )
     record(
         events.SERVER_SYNCED,
         actor=actor,

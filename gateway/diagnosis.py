@@ -1,0 +1,180 @@
+"""Checks each part that a Tollgate needs, and says how to mend what fails."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import redis
+from celery import current_app
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from core.clock import now
+from core.errors import TollgateError
+from core.secrets import seal, unseal
+from gateway.models import Server
+from gateway.sandbox.selftest import selftest
+
+_CLOCK_TOLERANCE = timedelta(seconds=2)
+_LEAST_FREE_BYTES = 1024**3
+_SANDBOX_SECONDS = 30.0
+_BROKER_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, what was found, and what to do if it is bad."""
+
+    part: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+def diagnose() -> Iterator[Finding]:
+    """Run every check, one after the other."""
+    for part, check in _CHECKS:
+        try:
+            yield check()
+        except Exception as error:  # noqa: BLE001 - a check must not end the others
+            yield Finding(part, False, f"{type(error).__name__}: {error}", _ADVICE)
+
+
+_ADVICE = "This check itself failed: look at var/log and report it."
+
+
+def _postgresql() -> Finding:
+    advice = (
+        "Start the engines with make demo, or point DATABASE_URL to a PostgreSQL 15 "
+        "or newer."
+    )
+    try:
+        started = time.perf_counter()
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW server_version")
+            version = cursor.fetchone()[0]
+        seconds = time.perf_counter() - started
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        return Finding("PostgreSQL", False, str(error).strip(), advice)
+    if plan:
+        return Finding(
+            "PostgreSQL",
+            False,
+            f"{len(plan)} migrations are missing",
+            "Run manage.py migrate.",
+        )
+    return Finding("PostgreSQL", True, f"{version}, migrated, {seconds * 1000:.1f} ms")
+
+
+def _redis() -> Finding:
+    advice = (
+        "Start the engines with make demo, or point REDIS_URL to a Redis 6 or newer."
+    )
+    if not settings.REDIS_URL:
+        return Finding("Redis", False, "REDIS_URL is not set", advice)
+    try:
+        client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2)
+        version = client.info("server")["redis_version"]
+    except redis.RedisError as error:
+        return Finding("Redis", False, str(error), advice)
+    policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
+    if policy != "noeviction":
+        return Finding(
+            "Redis",
+            False,
+            f"{version}, maxmemory-policy {policy}",
+            "Set maxmemory-policy to noeviction: queued runs may be evicted otherwise.",
+        )
+    return Finding("Redis", True, version)
+
+
+def _broker() -> Finding:
+    replies = current_app.control.inspect(timeout=_BROKER_SECONDS).active_queues() or {}
+    served = {queue["name"] for queues in replies.values() for queue in queues}
+    missing = {"runs", "default"} - served
+    if missing:
+        return Finding(
+            "Workers",
+            False,
+            f"nobody takes from queue {' and '.join(sorted(missing))}",
+            "Start the processes with make demo, or as docs/operations.md lists them.",
+        )
+    return Finding("Workers", True, ", ".join(sorted(replies)))
+
+
+def _sandbox() -> Finding:
+    result = selftest(settings.DATA_DIR / "doctor", timeout=_SANDBOX_SECONDS)
+    if not result.ok:
+        return Finding(
+            "Sandbox",
+            False,
+            result.message,
+            "Run deploy/install-runsc as root; without gVisor scripts are not "
+            "executed, the rest works.",
+        )
+    return Finding(
+        "Sandbox",
+        True,
+        f"gVisor, platform {result.platform}, booted in {result.seconds:.2f} s",
+    )
+
+
+def _clock() -> Finding:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        apart = abs(now() - cursor.fetchone()[0])
+    return Finding(
+        "Clock",
+        apart < _CLOCK_TOLERANCE,
+        f"{apart.total_seconds() * 1000:.0f} ms from the database's",
+        "Synchronise the clocks of this host and the database (NTP).",
+    )
+
+
+def _keys() -> Finding:
+    unseal(seal("probe", owner="doctor"), owner="doctor")
+    broken = []
+    for server in Server.objects.order_by("name"):
+        try:
+            server.secret_values()
+        except TollgateError:
+            broken.append(server.name)
+    if broken:
+        return Finding(
+            "Keys",
+            False,
+            f"secrets of {', '.join(broken)} do not open",
+            "Restore the TOLLGATE_SECRET_KEY they were sealed with, or enter them "
+            "again on the server's page.",
+        )
+    kind = "own" if settings.PRODUCTION else "development default or own"
+    return Finding("Keys", True, f"secret key opens every sealed secret ({kind})")
+
+
+def _disk() -> Finding:
+    place = Path(settings.DATA_DIR)
+    place.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(place).free
+    return Finding(
+        "Disk",
+        free >= _LEAST_FREE_BYTES,
+        f"{free / 1024**3:.1f} GiB free under {place}",
+        "Free at least 1 GiB, or set TOLLGATE_DATA_DIR to a larger disk.",
+    )
+
+
+_CHECKS: tuple[tuple[str, Callable[[], Finding]], ...] = (
+    ("PostgreSQL", _postgresql),
+    ("Redis", _redis),
+    ("Workers", _broker),
+    ("Sandbox", _sandbox),
+    ("Clock", _clock),
+    ("Keys", _keys),
+    ("Disk", _disk),
+)

@@ -1,0 +1,173 @@
+"""Lets requests with a good key in, and says in the protocol's words why not.
+
+Bearer errors follow RFC 6750, section 3: 401 ``invalid_token``, 403
+``insufficient_scope`` with the scope that is needed.
+"""
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import orjson
+from django.db import DatabaseError
+
+from audit.services.record import DENY, record
+from core.clock import now
+from core.errors import TollgateError
+from core.ids import new_id
+from gateway import events
+from gateway.mcp_server.threads import in_thread
+from policy import scopes
+from policy.principal import Principal
+from policy.services.keys import authenticate
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PRINCIPAL = "tollgate.principal"
+_MAX_BODY_BYTES = 4 * 1024 * 1024
+_NEEDED = {
+    "search": scopes.CATALOG_READ,
+    "get_schema": scopes.CATALOG_READ,
+    "execute": scopes.RUNS_EXECUTE,
+    "get_run": scopes.RUNS_READ,
+}
+_UNAUTHORIZED, _FORBIDDEN = -32001, -32003
+
+
+class KeyGuard:
+    """ASGI middleware: puts the key's principal on the scope, or answers itself."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        word, _, key = (
+            headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        )
+        if word.lower() != "bearer" or not key:
+            await _answer(
+                send,
+                401,
+                _UNAUTHORIZED,
+                "Send your Tollgate key as 'Authorization: Bearer tg_…'.",
+                "Bearer",
+            )
+            return
+        try:
+            principal = await in_thread(
+                authenticate,
+                text=key.strip(),
+                at=now(),
+                address=_address(scope),
+                request_id=new_id("req"),
+            )
+        except TollgateError as error:
+            await _answer(
+                send, 401, _UNAUTHORIZED, error.message, 'Bearer error="invalid_token"'
+            )
+            return
+        except DatabaseError:
+            await _answer(
+                send, 503, -32603, "The database does not answer: try again soon.", ""
+            )
+            return
+        scope[PRINCIPAL] = principal
+        await self._authorized(scope, receive, send, principal)
+
+    async def _authorized(
+        self, scope: Scope, receive: Receive, send: Send, principal: Principal
+    ) -> None:
+        if scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        body = await _body(receive)
+        method, needed = _needs(body)
+        if needed and not scopes.covers(principal.scopes, needed):
+            await in_thread(_record_refusal, principal, method, needed)
+            await _answer(
+                send,
+                403,
+                _FORBIDDEN,
+                f"This key lacks the scope {needed}, which {method} needs. Ask an "
+                "administrator for a key that has it.",
+                f'Bearer error="insufficient_scope", scope="{needed}"',
+            )
+            return
+        await self.app(scope, _again(body, receive), send)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    try:
+        return str(ipaddress.ip_address(client[0])) if client else ""
+    except ValueError:
+        return ""
+
+
+async def _body(receive: Receive) -> bytes:
+    """The request's body, read no further than the limit the next layer enforces."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if not message.get("more_body") or size > _MAX_BODY_BYTES:
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _needs(body: bytes) -> tuple[str, str]:
+    """The method as people name it, and the scope it needs; empty where none."""
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return "", ""
+    if not isinstance(message, Mapping) or message.get("method") != "tools/call":
+        return "", ""
+    params = message.get("params")
+    name = params.get("name") if isinstance(params, Mapping) else None
+    return str(name), _NEEDED.get(name, "") if isinstance(name, str) else ""
+
+
+def _record_refusal(principal: Principal, method: str, needed: str) -> None:
+    record(
+        events.SCOPE_REFUSED,
+        actor=principal.actor,
+        at=now(),
+        decision=DENY,
+        reasons=[f"scope: no scope of the key covers {needed}"],
+        payload={"needed": needed, "method": method},
+    )
+
+
+async def _answer(
+    send: Send, status: int, code: int, message: str, challenge: str
+) -> None:
+    body = orjson.dumps(
+        {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
+    )
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    if challenge:
+        headers.append((b"www-authenticate", challenge.encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,43 @@
+"""What a runner process holds: warm sandboxes and connections to servers."""
+
+import socket
+from functools import cache
+from os import getpid
+
+from django.conf import settings
+
+from gateway.connectors.pool import UpstreamPool
+from gateway.sandbox.api import Provider
+from gateway.sandbox.gvisor import GVisorProvider
+
+
+@cache
+def upstream() -> UpstreamPool:
+    """The process's connections to tool servers; made at first use."""
+    return UpstreamPool()
+
+
+@cache
+def provider() -> Provider:
+    """The process's sandboxes; begins to boot them at first use."""
+    made = GVisorProvider(
+        settings.DATA_DIR / "sandbox", size=settings.SANDBOX_POOL_SIZE
+    )
+    made.start()
+    return made
+
+
+@cache
+def runner_name() -> str:
+    """This process as runs name the one that holds them."""
+    return f"{socket.gethostname()}:{getpid()}"
+
+
+def close() -> None:
+    """End sandboxes and connections of this process, if it made any."""
+    if provider.cache_info().currsize:
+        provider().close()
+        provider.cache_clear()
+    if upstream.cache_info().currsize:
+        upstream().close()
+        upstream.cache_clear()

@@ -1,0 +1,51 @@
+"""Figures for Prometheus, read from the database at each scrape."""
+
+from django.db.models import Count, Max, Min
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from audit.models import Event
+from core.clock import now
+from gateway import completions
+from gateway.models import Run, Server
+
+
+def exposition() -> bytes:
+    """The text exposition of all figures; four queries."""
+    registry = CollectorRegistry()
+    at = now()
+    runs = Gauge("tollgate_runs", "Runs by status", ["status"], registry=registry)
+    counted = Run.objects.values_list("status").annotate(n=Count("pk"))
+    for status, number in counted.order_by("status"):
+        runs.labels(status).set(number)
+    oldest = Run.objects.filter(status=Run.Status.QUEUED).aggregate(
+        at=Min("queued_at")
+    )["at"]
+    Gauge(
+        "tollgate_queue_oldest_seconds",
+        "Age of the run that waits longest",
+        registry=registry,
+    ).set((at - oldest).total_seconds() if oldest else 0)
+    Gauge(
+        "tollgate_queue_messages",
+        "Messages in the runs queue; -1 when the broker is away",
+        registry=registry,
+    ).set(_or_minus_one(completions.waiting("runs")))
+    servers = Gauge(
+        "tollgate_server_up", "Health of a tool server", ["server"], registry=registry
+    )
+    for name, health in (
+        Server.objects.filter(status=Server.Status.ACTIVE)
+        .values_list("name", "health")
+        .order_by("name")
+    ):
+        servers.labels(name).set(1 if health == Server.Health.UP else 0)
+    Gauge(
+        "tollgate_audit_last_event_id",
+        "Id of the newest audit event",
+        registry=registry,
+    ).set(Event.objects.aggregate(last=Max("pk"))["last"] or 0)
+    return generate_latest(registry)
+
+
+def _or_minus_one(number: int | None) -> int:
+    return -1 if number is None else number

@@ -1,0 +1,35 @@
+"""The one answer an agent gets about a run, and paging through what was cut."""
+
+from typing import Any
+
+from gateway.codemode import truncate
+from gateway.models import Run
+
+# The largest result that common MCP clients take is 25,000 tokens.
+MAX_VALUE_BYTES = 40_000
+MAX_CALLS_SHOWN = 200
+
+
+def envelope(run: Run) -> dict[str, Any]:
+    """What the agent sees; a value that is too long is cut structurally."""
+    value, cut = truncate.fit(run.value, max_bytes=MAX_VALUE_BYTES)
+    calls = list(run.calls.order_by("step").values("tool", "outcome")[:MAX_CALLS_SHOWN])
+    body: dict[str, Any] = {
+        "run": run.uid,
+        "status": run.status,
+        "value": value,
+        "stdout": run.stdout,
+        "error": run.error,
+        "calls": calls,
+        "usage": run.usage,
+    }
+    if cut is not None:
+        body["truncated"] = {
+            "message": cut.message,
+            "page_with": f"get_run(run={run.uid!r}, path=..., offset=..., limit=...)",
+        }
+    if run.stdout_truncated:
+        body["stdout_truncated"] = True
+    if run.tool_calls > MAX_CALLS_SHOWN:
+        body["calls_not_shown"] = run.tool_calls - MAX_CALLS_SHOWN
+    return body

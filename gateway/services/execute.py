@@ -1,0 +1,179 @@
+"""Executes a queued run: claim, preflight, sandbox, and the ending on record."""
+
+import logging
+import threading
+import time
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, transaction
+from django.db.models import F
+
+from core.clock import now
+from gateway.catalog import usable_by
+from gateway.codemode import preflight
+from gateway.models import Run
+from gateway.sandbox.api import (
+    Call,
+    Job,
+    Limits,
+    OnCall,
+    Provider,
+    Reply,
+    Result,
+    ScriptError,
+    Usage,
+)
+from gateway.services import finish, invoke
+from gateway.services.leases import Leases
+from gateway.services.runs import principal_of
+from policy.services.quotas import limits_of
+
+logger = logging.getLogger(__name__)
+
+_FINISH_ATTEMPTS = 20
+_FINISH_PAUSE_SECONDS = 1.0
+
+
+class Sandboxes(Protocol):
+    """Makes the provider when the first script needs one."""
+
+    def __call__(self) -> Provider: ...
+
+
+def execute(
+    *,
+    uid: str,
+    runner: str,
+    leases: Leases,
+    sandboxes: Sandboxes,
+    upstream: invoke.Upstream,
+) -> None:
+    """Execute the run if it is waiting; a run that is held or ended is left alone."""
+    run = claim(uid=uid, runner=runner, at=now())
+    if run is None:
+        return
+    principal = principal_of(run)
+    holder = invoke.Holder(
+        run_id=run.pk,
+        run=run.uid,
+        epoch=run.epoch,
+        principal=principal,
+        usable=usable_by(principal),
+        limits=limits_of(principal.team_id),
+        upstream=upstream,
+    )
+    with leases.held(run) as cancelled:
+        if run.mode == Run.Mode.DIRECT:
+            result = _direct(run, holder)
+        else:
+            result = _script(run, holder, sandboxes, cancelled)
+        _finish(run, holder, result)
+
+
+@transaction.atomic
+def claim(*, uid: str, runner: str, at: datetime) -> Run | None:
+    """Take a queued run for ``runner``; None when there is nothing to take."""
+    taken = Run.objects.filter(uid=uid, status=Run.Status.QUEUED).update(
+        status=Run.Status.RUNNING,
+        epoch=F("epoch") + 1,
+        runner=runner,
+        lease_until=at + timedelta(seconds=settings.RUN_LEASE_SECONDS),
+        started_at=at,
+    )
+    return Run.objects.select_related("task").get(uid=uid) if taken else None
+
+
+def _script(
+    run: Run,
+    holder: invoke.Holder,
+    sandboxes: Sandboxes,
+    cancelled: threading.Event,
+) -> Result:
+    definitions = holder.usable.definitions
+    checked = preflight.check(run.code, definitions)
+    if checked.diagnostics:
+        return _not_started(checked.diagnostics[0])
+    tools: dict[str, dict[str, str]] = {}
+    for name, tool in definitions.items():
+        tools.setdefault(tool.server, {})[tool.name] = name
+    job = Job(
+        run=run.uid,
+        code=run.code,
+        language=run.language,
+        seed=run.seed,
+        started_at=run.queued_at.timestamp(),
+        tools=tools,
+        limits=Limits(),
+    )
+    return sandboxes().run(job, _on_call(holder), cancelled)
+
+
+def _on_call(holder: invoke.Holder) -> OnCall:
+    def on_call(call: Call) -> Reply:
+        return invoke.invoke(holder, call)
+
+    return on_call
+
+
+def _not_started(problem: preflight.Diagnostic) -> Result:
+    error = ScriptError(
+        problem.code, problem.message, problem.line, True, problem.suggestions
+    )
+    return Result(False, None, "", False, error, Usage(), 0)
+
+
+def _direct(run: Run, holder: invoke.Holder) -> Result:
+    started = time.perf_counter()
+    call = Call(1, run.direct_tool, run.direct_arguments or {})
+    reply = invoke.invoke(holder, call)
+    seconds = time.perf_counter() - started
+    usage = Usage(wall_seconds=seconds, waiting_seconds=seconds)
+    if reply.error is None:
+        return Result(True, reply.value, "", False, None, usage, 1)
+    error = ScriptError(
+        reply.error.code,
+        reply.error.message,
+        None,
+        reply.error.retryable,
+        reply.error.suggestions,
+    )
+    return Result(False, None, "", False, error, usage, 1)
+
+
+def _finish(run: Run, holder: invoke.Holder, result: Result) -> None:
+    """Put the ending on record, waiting out a database that is away for a while."""
+    for attempt in range(_FINISH_ATTEMPTS):
+        try:
+            finish.finish(
+                run_id=run.pk,
+                epoch=run.epoch,
+                ending=_ending(result),
+                definition_tokens=holder.usable.definition_tokens,
+                at=now(),
+            )
+        except DatabaseError:
+            if attempt == _FINISH_ATTEMPTS - 1:
+                raise
+            logger.warning("run %s: cannot record its end yet", run.uid)
+            time.sleep(_FINISH_PAUSE_SECONDS)
+            close_old_connections()
+        else:
+            return
+
+
+def _ending(result: Result) -> finish.Ending:
+    status = Run.Status.SUCCEEDED if result.ok else Run.Status.FAILED
+    if result.error is not None and result.error.code == "cancelled":
+        status = Run.Status.CANCELLED
+    error: dict[str, Any] | None = asdict(result.error) if result.error else None
+    return finish.Ending(
+        status=status,
+        value=result.value,
+        stdout=result.stdout,
+        stdout_truncated=result.stdout_truncated,
+        error=error,
+        usage=result.usage,
+    )

@@ -1,0 +1,234 @@
+"""Submits runs, cancels them, and says how they ended."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from audit.actor import Actor, Target
+from audit.services.record import DENY, record
+from core.errors import Denied, Invalid, NotFound, QuotaExceeded, TollgateError
+from core.ids import new_id
+from core.jobs import enqueue
+from core.models import Revision, revisions
+from gateway import events
+from gateway.models import Run, Task
+from policy import scopes
+from policy.principal import Principal
+from policy.services.quotas import limits_of, reserve
+
+LANGUAGES = ("python",)
+DIRECT = "direct"
+
+
+def submit(
+    *,
+    principal: Principal,
+    code: str,
+    at: datetime,
+    language: str = "python",
+    task: str = "",
+    model: str = "",
+    on_behalf_of: Actor | None = None,
+) -> Run:
+    """Queue a script to be run as ``principal``.
+
+    ``task`` is the agent's own name for the piece of work: runs with the same name
+    are attempts at it. ``on_behalf_of`` is the person at the playground. Raises
+    Invalid, Denied, QuotaExceeded; a refusal is on record.
+    """
+    _check_script(code, language)
+    if not scopes.covers(principal.scopes, scopes.RUNS_EXECUTE):
+        raise _refused(
+            principal,
+            Denied("This key may not execute scripts: it needs runs:execute."),
+            at,
+        )
+    fields = {"mode": Run.Mode.SCRIPT, "code": code, "language": language}
+    return _create(principal, fields, task, model, on_behalf_of, at)
+
+
+def submit_direct(
+    *, principal: Principal, tool: str, arguments: dict[str, Any], at: datetime
+) -> Run:
+    """Queue one tool call of the classic path; it goes the same way as a script's."""
+    fields = {
+        "mode": Run.Mode.DIRECT,
+        "direct_tool": tool,
+        "direct_arguments": arguments,
+        "language": "",
+    }
+    return _create(principal, fields, "", "", None, at)
+
+
+def _check_script(code: str, language: str) -> None:
+    if language not in LANGUAGES:
+        raise Invalid(
+            f"Language {language!r} is not offered: use {' or '.join(LANGUAGES)}."
+        )
+    if not code.strip():
+        raise Invalid(
+            "The script is empty: send Python that calls tools and returns a value."
+        )
+    if len(code) > settings.SCRIPT_MAX_CHARACTERS:
+        raise Invalid(
+            f"The script has {len(code):,} characters; the limit is "
+            f"{settings.SCRIPT_MAX_CHARACTERS:,}. Fetch data with tools instead of "
+            "putting it into the script."
+        )
+    if "\x00" in code or (not code.isascii() and _has_lone_surrogate(code)):
+        raise Invalid(
+            "The script holds a NUL or half a surrogate pair: send valid Unicode text."
+        )
+
+
+def _has_lone_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _refused(principal: Principal, error: TollgateError, at: datetime) -> TollgateError:
+    record(
+        events.RUN_REFUSED,
+        actor=principal.actor,
+        at=at,
+        decision=DENY,
+        reasons=[error.message],
+        payload={"code": error.code},
+    )
+    return error
+
+
+def _create(
+    principal: Principal,
+    fields: dict[str, Any],
+    task: str,
+    model: str,
+    on_behalf_of: Actor | None,
+    at: datetime,
+) -> Run:
+    try:
+        return _create_run(principal, fields, task, model, on_behalf_of, at)
+    except QuotaExceeded as error:
+        raise _refused(principal, error, at) from None
+
+
+@transaction.atomic
+def _create_run(
+    principal: Principal,
+    fields: dict[str, Any],
+    task: str,
+    model: str,
+    on_behalf_of: Actor | None,
+    at: datetime,
+) -> Run:
+    reserve(limits=limits_of(principal.team_id), metric="runs", at=at)
+    numbers = revisions()
+    work = _task(principal, task, at)
+    run = Run(
+        uid=new_id("run"),
+        task=work,
+        attempt=work.attempts,
+        team_id_at=principal.team_id,
+        team=principal.team,
+        cost_centre=principal.cost_centre,
+        project=principal.project,
+        environment=principal.environment,
+        principal_kind=principal.kind,
+        principal=principal.id,
+        principal_label=principal.label,
+        key_id_at=principal.key_id,
+        key=principal.key,
+        scopes=list(principal.scopes),
+        request_id=principal.request_id,
+        address=principal.address,
+        model=model,
+        code_sha256=hashlib.sha256(fields.get("code", "").encode()).hexdigest(),
+        catalog_revision=numbers.get(Revision.CATALOG, 0),
+        policy_revision=numbers.get(Revision.POLICY, 0),
+        seed=secrets.randbits(62),
+        queued_at=at,
+        **fields,
+    )
+    run.save(force_insert=True)
+    record(
+        events.RUN_SUBMITTED,
+        actor=on_behalf_of or principal.actor,
+        at=at,
+        target=run_target(run),
+        run=run.uid,
+        payload={
+            "principal": principal.id,
+            "task": work.uid,
+            "attempt": run.attempt,
+            "mode": run.mode,
+            "code_sha256": run.code_sha256,
+        },
+    )
+    enqueue("gateway.execute_run", queue="runs", run=run.uid)
+    return run
+
+
+def _task(principal: Principal, label: str, at: datetime) -> Task:
+    if len(label) > 200 or "\x00" in label:
+        raise Invalid("A task name has at most 200 printable characters.")
+    if not label:
+        return Task.objects.create(
+            uid=new_id("task"),
+            principal=principal.id,
+            team=principal.team,
+            attempts=1,
+            created_at=at,
+        )
+    task, _ = Task.objects.get_or_create(
+        principal=principal.id,
+        label=label,
+        defaults={"uid": new_id("task"), "team": principal.team, "created_at": at},
+    )
+    # The update takes the row's lock, so that attempts are numbered without gaps.
+    Task.objects.filter(pk=task.pk).update(attempts=F("attempts") + 1)
+    task.refresh_from_db(fields=["attempts"])
+    return task
+
+
+@transaction.atomic
+def cancel(*, uid: str, actor: Actor, at: datetime) -> Run:
+    """Ask for a run to be stopped; one that has ended stays as it is."""
+    run = Run.objects.select_for_update().filter(uid=uid).first()
+    if run is None:
+        raise NotFound("There is no such run.")
+    if run.ended or run.cancel_requested_at is not None:
+        return run
+    run.cancel_requested_at = at
+    run.save(update_fields=["cancel_requested_at"])
+    record(
+        events.RUN_CANCELLED, actor=actor, at=at, target=run_target(run), run=run.uid
+    )
+    return run
+
+
+def run_target(run: Run) -> Target:
+    """The run as the trail names it."""
+    return Target("run", run.uid, run.uid)
+
+
+def principal_of(run: Run) -> Principal:
+    """The principal as it was when the run was submitted."""
+    return Principal(
+        kind=run.principal_kind,
+        id=run.principal,
+        label=run.principal_label,
+        team_id=run.team_id_at,
+        team=run.team,
+        cost_centre=run.cost_centre,
+        project=run.project,
+        environment=run.environment,
+        scopes=tuple(run.scopes),
+        key_id=run.key_id_at,
+        key=run.key,
+        address=run.address,
+        request_id=run.request_id,
+    )

@@ -1,0 +1,66 @@
+"""Celery's side of runs and catalog; each task calls one service."""
+
+from celery import shared_task
+from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown
+
+from audit.actor import Actor
+from core.clock import now
+from gateway import runtime
+from gateway.models import Server
+from gateway.services import execute, sweep, sync
+from gateway.services.leases import Leases
+
+_leases = Leases()
+
+
+@shared_task(name="gateway.execute_run")
+def execute_run(*, run: str) -> None:
+    """Execute one queued run."""
+    execute.execute(
+        uid=run,
+        runner=runtime.runner_name(),
+        leases=_leases,
+        sandboxes=runtime.provider,
+        upstream=runtime.upstream(),
+    )
+
+
+@shared_task(name="gateway.sync_server")
+def sync_server(*, server_id: int, actor: dict[str, str]) -> None:
+    """Ask a server for its tools; runs where the connections are."""
+    sync.sync_server(
+        server_id=server_id,
+        upstream=runtime.upstream(),
+        actor=Actor(**actor),
+        at=now(),
+    )
+
+
+@shared_task(name="gateway.sweep_runs")
+def sweep_runs() -> None:
+    """End or queue again what nobody works on."""
+    sweep.sweep(at=now())
+
+
+@shared_task(name="gateway.check_servers")
+def check_servers() -> None:
+    """Ping every active server."""
+    active = Server.objects.filter(status=Server.Status.ACTIVE).order_by("pk")
+    for pk in active.values_list("pk", flat=True):
+        sync.check_server(server_id=pk, upstream=runtime.upstream(), at=now())
+
+
+def _warm(sender: object, **_: object) -> None:
+    """Boot sandboxes before the first run arrives, where this worker takes runs."""
+    queues = getattr(getattr(sender, "app", None), "amqp", None)
+    if queues is not None and "runs" in queues.queues.consume_from:
+        runtime.provider()
+
+
+def _close(**_: object) -> None:
+    runtime.close()
+
+
+worker_ready.connect(_warm)
+worker_shutdown.connect(_close)
+worker_process_shutdown.connect(_close)
