@@ -8,3 +8,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("policy.urls")),
     path("", include("audit.urls")),
 ]
+
+handler403 = "core.http.denied"
+handler404 = "core.http.not_found"
+handler500 = "core.http.broken"

@@ -1,10 +1,115 @@
 """What every page's frame needs."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from policy import access as can
+from policy.access import Access
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A link of the navigation. ``key`` is pressed after ``g`` to go there."""
+
+    label: str
+    url_name: str
+    icon: str
+    key: str
+    capability: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place as one page shows it."""
+
+    label: str
+    url: str
+    icon: str
+    key: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Links under a heading; the first section has none."""
+
+    label: str
+    links: tuple[Link, ...]
+
+
+_PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
+    (
+        "",
+        (
+            Place("Overview", "overview", "home", "o"),
+            Place("Runs", "runs", "activity", "r", can.RUNS_READ),
+            Place("Playground", "playground", "terminal-2", "p", can.RUNS_EXECUTE),
+        ),
+    ),
+    (
+        "Catalog",
+        (
+            Place("Servers", "servers", "server", "s", can.CATALOG_READ),
+            Place("Tools", "tools", "tool", "t", can.CATALOG_READ),
+        ),
+    ),
+    (
+        "Costs",
+        (
+            Place("Reports", "costs", "report-money", "c", can.COSTS_READ),
+            Place("Prices", "prices", "receipt-2", "b", can.COSTS_READ),
+        ),
+    ),
+    ("Audit", (Place("Events", "audit", "shield-check", "a", can.AUDIT_READ),)),
+    (
+        "Settings",
+        (
+            Place("Teams", "teams", "users", "m", can.IDENTITY_READ),
+            Place("People", "people", "user", "u", can.IDENTITY_ADMIN),
+            Place("Keys", "keys", "key", "k", can.IDENTITY_READ),
+            Place("Environments", "environments", "world", "e", can.IDENTITY_READ),
+            Place("System", "system", "list-details", "y", can.IDENTITY_ADMIN),
+        ),
+    ),
+)
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """The person's access, for the navigation."""
-    return {"access": getattr(request, "access", None)}
+    """The person's access and the places it leads to."""
+    access: Access | None = getattr(request, "access", None)
+    user = getattr(request, "user", None)
+    if access is None or user is None or not user.is_authenticated:
+        return {"access": access, "navigation": ()}
+    return {"access": access, "navigation": tuple(_sections(access, request.path))}
+
+
+def _sections(access: Access, path: str) -> Iterator[Section]:
+    for label, places in _PLACES:
+        links = tuple(
+            Link(place.label, url, place.icon, place.key, _is_current(url, path))
+            for place in places
+            if not place.capability or access.may(place.capability)
+            if (url := _url(place.url_name))
+        )
+        if links:
+            yield Section(label, links)
+
+
+def _is_current(url: str, path: str) -> bool:
+    """Whether ``path`` is this place or below it; prices are not below costs."""
+    if url == "/":
+        return path == "/"
+    below = path.startswith(url)
+    return below and not (url == "/costs/" and path.startswith("/costs/prices/"))
+
+
+def _url(name: str) -> str:
+    """The path of a page; empty while this installation has no such page."""
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return ""

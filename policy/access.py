@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.contrib.auth.models import AnonymousUser
+
 from policy.models import Membership, User
 
 Role = Membership.Role
@@ -98,8 +100,13 @@ def collect(user: User, rows: Iterable[tuple[str, str]]) -> Access:
     )
 
 
-def access_of(user: User) -> Access:
-    """The access of a signed-in person, in one query."""
+NOBODY = Access(user_id=0, username="", teams={})
+
+
+def access_of(user: User | AnonymousUser) -> Access:
+    """The access of a person, in one query; nobody's when not signed in."""
+    if not isinstance(user, User):
+        return NOBODY
     rows = Membership.objects.filter(user=user, user__is_active=True).values_list(
         "team__slug", "role"
     )

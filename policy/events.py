@@ -4,6 +4,10 @@ from audit.registry import kind
 
 SIGNED_IN = kind("session.signed_in", "{actor} signed in")
 SIGN_IN_FAILED = kind("session.sign_in_failed", "Sign-in as {username} failed")
+SIGN_IN_THROTTLED = kind(
+    "session.sign_in_throttled",
+    "Sign-in as {username} was not tried: too many failures",
+)
 SIGNED_OUT = kind("session.signed_out", "{actor} signed out")
 ACCESS_DENIED = kind("access.denied", "{actor} was refused {path}")
 TEAM_CREATED = kind("team.created", "{actor} created team {target}")

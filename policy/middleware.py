@@ -18,7 +18,7 @@ class AccessMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.request_id = new_id("req")  # type: ignore[attr-defined]
         request.access = SimpleLazyObject(  # type: ignore[attr-defined]
-            lambda: access_of(request.user)  # type: ignore[arg-type]
+            lambda: access_of(request.user)
         )
         response = self.get_response(request)
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
