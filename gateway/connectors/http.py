@@ -1,13 +1,11 @@
 """Streamable HTTP to an upstream server, as a dispatcher for the SDK's session."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import httpcore2
 from mcp.shared.dispatcher import CallOptions
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
@@ -21,34 +19,21 @@ from gateway.connectors.api import (
     ServerSpec,
     UpstreamError,
 )
+from gateway.connectors.http_client import (
+    ConnectFailed,
+    ConnectionBroken,
+    HttpClient,
+    Response,
+)
 from gateway.connectors.redaction import public_url
 from gateway.connectors.sse import event_data
 from gateway.connectors.values import as_object, encode
 from gateway.connectors.wire import WireDispatcher, WireResult
 
 SESSION_HEADER = "mcp-session-id"
-# Uvicorn and others close an idle connection after 5 s. We drop it sooner, so
-# that a write is never sent into a connection that is just being closed.
-KEEPALIVE_SECONDS = 4.0
-CONNECT_SECONDS = 10.0
-MAX_CONNECTIONS = 64
 MAX_REDIRECTS = 3
 COURTESY_SECONDS = 2.0
 ERROR_BODY_BYTES = 64 * 1024
-
-_CONNECTING = (
-    httpcore2.ConnectError,
-    httpcore2.ConnectTimeout,
-    httpcore2.PoolTimeout,
-    httpcore2.UnsupportedProtocol,
-    httpcore2.LocalProtocolError,
-)
-_FAILING = (
-    httpcore2.NetworkError,
-    httpcore2.ProtocolError,
-    httpcore2.TimeoutException,
-    OSError,
-)
 
 
 class SessionLost(Exception):
@@ -66,13 +51,7 @@ class HttpDispatcher(WireDispatcher):
         self._session_id: str | None = None
         self._version: str | None = None
         self._courtesies: set[asyncio.Task[None]] = set()
-        secure = urlsplit(spec.url).scheme == "https"
-        # A TLS context costs some 20 ms, so plain http does not build one.
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context() if secure else None,
-            max_connections=MAX_CONNECTIONS,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-        )
+        self._client = HttpClient(spec.url)
 
     async def start(self) -> None:
         """Nothing to start: the first request connects."""
@@ -83,10 +62,10 @@ class HttpDispatcher(WireDispatcher):
             with suppress(Exception):
                 async with asyncio.timeout(COURTESY_SECONDS):
                     response = await self._send("DELETE", None, {})
-                    await response.aclose()
+                    response.close()
         for task in self._courtesies:
             task.cancel()
-        await self._pool.aclose()
+        await self._client.aclose()
         self.closed.set()
 
     async def send_raw_request(
@@ -126,21 +105,21 @@ class HttpDispatcher(WireDispatcher):
         message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
         if params:
             message["params"] = params
-        with suppress(*_FAILING, *_CONNECTING):
+        with suppress(ConnectFailed, ConnectionBroken):
             response = await self._send("POST", message, (opts or {}).get("headers"))
-            await response.aclose()
+            response.close()
 
     async def _exchange(
         self, method: str, message: dict[str, Any], headers: Mapping[str, str]
     ) -> WireResult:
         try:
             response = await self._send("POST", message, headers)
-        except _CONNECTING as error:
+        except ConnectFailed as error:
             raise self._unreachable(error, sent=False) from None
-        except _FAILING as error:
+        except ConnectionBroken as error:
             raise self._unreachable(error, sent=True) from None
         try:
-            found = _headers(response)
+            found = response.headers
             if response.status != 200:
                 await self._refusal(method, response, found)
             if method == "initialize":
@@ -156,15 +135,15 @@ class HttpDispatcher(WireDispatcher):
                 f"{public_url(self._url)} answered with {content_type or 'no type'}, "
                 "not with JSON. Check the address; it often ends in /mcp"
             )
-        except _FAILING as error:
+        except ConnectionBroken as error:
             raise self._unreachable(error, sent=True) from None
         finally:
-            await response.aclose()
+            response.close()
 
     async def _stream(
-        self, method: str, request_id: int, response: httpcore2.Response
+        self, method: str, request_id: int, response: Response
     ) -> WireResult:
-        async for data in event_data(_chunks(response), self.limit, self.too_large):
+        async for data in event_data(response.chunks(), self.limit, self.too_large):
             message = self.parse(data)
             if "method" not in message:
                 if str(message.get("id")) == str(request_id):
@@ -172,7 +151,7 @@ class HttpDispatcher(WireDispatcher):
             elif message.get("id") is not None:
                 reply = await self.answer(message)
                 answered = await self._send("POST", reply, None)
-                await answered.aclose()
+                answered.close()
         raise UpstreamError(
             UNREACHABLE,
             f"Server {self.spec.name!r} ended its stream without an answer.",
@@ -185,25 +164,21 @@ class HttpDispatcher(WireDispatcher):
         verb: str,
         message: dict[str, Any] | None,
         headers: Mapping[str, str] | None,
-    ) -> httpcore2.Response:
+    ) -> Response:
         content = b"" if message is None else encode(message)
         sent = {**self._headers(), **(headers or {})}
-        sent["content-length"] = str(len(content))
+        for name, value in sent.items():
+            if "\n" in value or "\r" in value or "\n" in name or "\r" in name:
+                raise self.not_mcp(f"header {name!r} holds a line break", sent=False)
         for _ in range(MAX_REDIRECTS):
-            response = await self._pool.handle_async_request(
-                httpcore2.Request(
-                    verb,
-                    self._url,
-                    headers=list(sent.items()),
-                    content=content,
-                    extensions={"timeout": {"connect": CONNECT_SECONDS}},
-                )
-            )
-            target = self._same_origin_redirect(response)
-            if target is None:
+            parts = urlsplit(self._url)
+            target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+            response = await self._client.send(verb, target, sent, content)
+            moved = self._same_origin_redirect(response)
+            if moved is None:
                 return response
-            await response.aclose()
-            self._url = target
+            response.close()
+            self._url = moved
         return response
 
     def _headers(self) -> dict[str, str]:
@@ -222,16 +197,16 @@ class HttpDispatcher(WireDispatcher):
             headers[MCP_PROTOCOL_VERSION_HEADER] = self._version
         return headers
 
-    def _same_origin_redirect(self, response: httpcore2.Response) -> str | None:
+    def _same_origin_redirect(self, response: Response) -> str | None:
         if response.status not in (307, 308):
             return None
-        target = urljoin(self._url, _headers(response).get("location", ""))
+        target = urljoin(self._url, response.headers.get("location", ""))
         old, new = urlsplit(self._url), urlsplit(target)
         same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
         return target if same and target != self._url else None
 
     async def _refusal(
-        self, method: str, response: httpcore2.Response, headers: Mapping[str, str]
+        self, method: str, response: Response, headers: Mapping[str, str]
     ) -> None:
         """Raise what a status other than 200 means."""
         status, name = response.status, self.spec.name
@@ -268,7 +243,7 @@ class HttpDispatcher(WireDispatcher):
         )
         raise UpstreamError(PROTOCOL, hint, sent=status >= 500 or status < 300)
 
-    async def _raise_rpc_error(self, method: str, response: httpcore2.Response) -> None:
+    async def _raise_rpc_error(self, method: str, response: Response) -> None:
         body = await self._body(response, ERROR_BODY_BYTES)
         try:
             message = self.parse(body)
@@ -305,10 +280,10 @@ class HttpDispatcher(WireDispatcher):
             async with asyncio.timeout(COURTESY_SECONDS):
                 await self.notify("notifications/cancelled", {"requestId": request_id})
 
-    async def _body(self, response: httpcore2.Response, limit: int) -> bytes:
+    async def _body(self, response: Response, limit: int) -> bytes:
         parts: list[bytes] = []
         size = 0
-        async for chunk in _chunks(response):
+        async for chunk in response.chunks():
             size += len(chunk)
             if size > limit:
                 raise self.too_large()
@@ -324,13 +299,3 @@ class HttpDispatcher(WireDispatcher):
             retryable=True,
             sent=sent,
         )
-
-
-def _headers(response: httpcore2.Response) -> dict[str, str]:
-    return {
-        k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers
-    }
-
-
-def _chunks(response: httpcore2.Response) -> AsyncIterator[bytes]:
-    return cast("AsyncIterator[bytes]", response.aiter_stream())

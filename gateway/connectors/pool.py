@@ -5,7 +5,7 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gateway.connectors.api import (
     UNREACHABLE,
@@ -88,16 +88,8 @@ class UpstreamPool:
         except UpstreamError:
             coroutine.close()
             raise
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-        try:
-            return future.result(timeout + GRACE_SECONDS)
-        except concurrent.futures.CancelledError:
-            raise UpstreamError(
-                UNREACHABLE,
-                "The connection was closed during the call.",
-                retryable=True,
-                sent=True,
-            ) from None
+        waiting: _Waiting[T] = _Waiting(loop, coroutine)
+        return waiting.result(timeout + GRACE_SECONDS)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         loop = self._loop
@@ -176,6 +168,48 @@ class UpstreamPool:
         task = asyncio.get_running_loop().create_task(connection.retire())
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
+
+
+class _Waiting(Generic[T]):
+    """Runs a coroutine on the loop while this thread waits.
+
+    Half the cost of `run_coroutine_threadsafe`, which links two futures.
+    """
+
+    __slots__ = ("_coroutine", "_done", "_loop", "_task")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]
+    ) -> None:
+        self._loop = loop
+        self._coroutine = coroutine
+        self._task: asyncio.Task[T] | None = None
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def result(self, timeout: float) -> T:
+        """What the coroutine returns or raises. Raises UpstreamError."""
+        try:
+            self._loop.call_soon_threadsafe(self._start)
+        except RuntimeError:
+            self._coroutine.close()
+            raise UpstreamError(UNREACHABLE, "The pool is closed.") from None
+        ended = self._done.acquire(timeout=timeout)
+        task = self._task
+        if not ended or task is None or task.cancelled():
+            if task is not None and not ended:
+                self._loop.call_soon_threadsafe(task.cancel)
+            raise UpstreamError(
+                UNREACHABLE,
+                "The connection was closed during the call.",
+                retryable=True,
+                sent=True,
+            )
+        return task.result()
+
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._coroutine)
+        self._task.add_done_callback(lambda _: self._done.release())
 
 
 def _server(key: str) -> str:

@@ -38,9 +38,9 @@ async def answer(
 
 
 async def read(receive: Any) -> bytes:
-    body = b""
+    body: bytes = b""
     while True:
-        message: dict[str, Any] = await receive()
+        message = await receive()
         body += message.get("body", b"")
         if not message.get("more_body"):
             return body
