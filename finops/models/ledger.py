@@ -56,6 +56,9 @@ class UsageEvent(Snapshot):
             models.Index(fields=["at", "id"], name="usage_at"),
             models.Index(fields=["run"], name="usage_run"),
             models.Index(fields=["team", "at"], name="usage_team"),
+            models.Index(
+                fields=["at"], name="usage_unrated", condition=models.Q(cost=None)
+            ),
         ]
 
     def __str__(self) -> str:

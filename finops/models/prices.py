@@ -23,6 +23,16 @@ class Price(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["sku", "valid_from"], name="price_sku")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sku", "unit", "currency", "valid_from"],
+                name="price_known_once",
+                condition=models.Q(known_to=None),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(amount__gte=0), name="price_not_negative"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.sku} {self.amount} {self.currency} a {self.unit}"
