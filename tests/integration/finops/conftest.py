@@ -6,11 +6,16 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
-_CLEAN = "; ".join(
-    f"ALTER TABLE {table} DISABLE TRIGGER USER; DELETE FROM {table}; "  # noqa: S608
-    f"ALTER TABLE {table} ENABLE TRIGGER USER"
-    for table in ("finops_usageevent", "finops_runfact", "finops_price", "audit_event")
-)
+_TABLES = ("finops_usageevent", "finops_runfact", "finops_price", "audit_event")
+_CLEAN = [
+    statement
+    for table in _TABLES
+    for statement in (
+        f"ALTER TABLE {table} DISABLE TRIGGER USER",
+        f"DELETE FROM {table}",  # noqa: S608 - the names stand above
+        f"ALTER TABLE {table} ENABLE TRIGGER USER",
+    )
+]
 
 
 @pytest.fixture
@@ -23,6 +28,7 @@ def committed(
             yield
         finally:
             with connection.cursor() as cursor:
-                cursor.execute(_CLEAN)
+                for statement in _CLEAN:
+                    cursor.execute(statement)
                 cursor.execute("DELETE FROM core_revision WHERE name = 'prices'")
             connection.close()
