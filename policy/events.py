@@ -9,7 +9,6 @@ SIGN_IN_THROTTLED = kind(
     "Sign-in as {username} was not tried: too many failures",
 )
 SIGNED_OUT = kind("session.signed_out", "{actor} signed out")
-ACCESS_DENIED = kind("access.denied", "{actor} was refused {path}")
 TEAM_CREATED = kind("team.created", "{actor} created team {target}")
 TEAM_CHANGED = kind("team.changed", "{actor} changed team {target}")
 MEMBER_ADDED = kind("member.added", "{actor} made {user} {role} of {target}")

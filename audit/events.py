@@ -1,0 +1,6 @@
+"""Audit events of the trail itself, and of refusals."""
+
+from audit.registry import kind
+
+ACCESS_DENIED = kind("access.denied", "{actor} was refused {path}")
+EXPORTED = kind("audit.exported", "{actor} exported audit events as {form}")
