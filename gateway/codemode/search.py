@@ -116,6 +116,13 @@ class Index:
             return Hits(total, tuple(self._tools[row] for row in rows), ())
         return Hits(total, (), self._suggest(query, visible, scope, tags, server))
 
+    def close_names(
+        self, name: str, allowed: AbstractSet[str] | None, limit: int = 3
+    ) -> tuple[str, ...]:
+        """Full names that look like a name nobody may call, visible ones only."""
+        visible = self._names if allowed is None else sorted(allowed)
+        return nearest(name[:200], visible, limit)
+
     def _none(self) -> Mask:
         return np.zeros(len(self._tools), dtype=np.bool_)
 
@@ -206,6 +213,14 @@ class Index:
             tool = self._tools[row]
             found.update(words(f"{tool.name} {tool.title} {' '.join(tool.tags)}"))
         return found
+
+
+def nearest(name: str, known: Sequence[str], limit: int = 3) -> tuple[str, ...]:
+    """Full names closest to a wrong one: the same tool elsewhere, then by letters."""
+    tool = name.rpartition(".")[2]
+    same = [one for one in known if tool and one.rpartition(".")[2] == tool]
+    close = difflib.get_close_matches(name, known, n=limit)
+    return tuple(dict.fromkeys([*same[:limit], *close]))[:limit]
 
 
 def _some(names: Sequence[str], shown: int = 20) -> str:

@@ -1,0 +1,122 @@
+"""The four tools an agent sees, whatever the size of the catalog."""
+
+from typing import Any
+
+_DETAIL = {
+    "type": "string",
+    "enum": ["brief", "detailed", "full"],
+    "default": "detailed",
+    "description": "brief: one line; detailed: Python signature; full: JSON Schema",
+}
+
+SEARCH: dict[str, Any] = {
+    "name": "search",
+    "title": "Search tools",
+    "description": (
+        "Find tools by what one step of the task needs, e.g. 'list orders by date'. "
+        "Search once per step, not once per task. The answer says how many tools you "
+        "may use; an empty query lists them."
+    ),
+    "inputSchema": {
+        "type": "object",
+        "properties": {
+            "query": {"type": "string", "maxLength": 1000},
+            "detail": _DETAIL,
+            "limit": {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
+            "tags": {"type": "array", "items": {"type": "string"}, "maxItems": 20},
+            "server": {"type": "string"},
+        },
+        "required": ["query"],
+        "additionalProperties": False,
+    },
+    "annotations": {"readOnlyHint": True, "openWorldHint": False},
+}
+
+GET_SCHEMA: dict[str, Any] = {
+    "name": "get_schema",
+    "title": "Get tool signatures",
+    "description": (
+        "Signatures of tools by full name ('crm.list_orders'). Read them before you "
+        "write a script. For a schema that was cut, give one tool and a path such as "
+        "'$.filter.items'."
+    ),
+    "inputSchema": {
+        "type": "object",
+        "properties": {
+            "tools": {
+                "type": "array",
+                "items": {"type": "string"},
+                "minItems": 1,
+                "maxItems": 50,
+            },
+            "detail": _DETAIL,
+            "path": {"type": "string", "maxLength": 1000},
+        },
+        "required": ["tools"],
+        "additionalProperties": False,
+    },
+    "annotations": {"readOnlyHint": True, "openWorldHint": False},
+}
+
+EXECUTE: dict[str, Any] = {
+    "name": "execute",
+    "title": "Run a script that calls tools",
+    "description": (
+        "Run one Python script that does the whole task: call tools, filter and join "
+        "in the script, return only what you need. Intermediate results never come "
+        "back to you.\n"
+        "from tools import crm\n"
+        'orders = crm.list_orders(since="2026-04-01")  # keyword arguments, no await\n'
+        'return [o["id"] for o in orders if o["total"] > 100]  # print() is shown too\n'
+        "Names that are no identifiers: crm.find(**{'from': 1}). A failed call raises "
+        "ToolError. In parallel: await asyncio.gather(...), then await every call. "
+        "There is no network, no files, no packages. On an error mend the named line "
+        "and send the script again with the same task. If status is still 'queued' or "
+        "'running', ask get_run."
+    ),
+    "inputSchema": {
+        "type": "object",
+        "properties": {
+            "code": {"type": "string", "maxLength": 100000},
+            "language": {"type": "string", "enum": ["python"], "default": "python"},
+            "task": {
+                "type": "string",
+                "maxLength": 200,
+                "description": "Same name for all attempts at one piece of work",
+            },
+            "wait": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 55,
+                "default": 50,
+                "description": "Seconds; 0 returns at once",
+            },
+        },
+        "required": ["code"],
+        "additionalProperties": False,
+    },
+    "annotations": {"readOnlyHint": False, "openWorldHint": True},
+}
+
+GET_RUN: dict[str, Any] = {
+    "name": "get_run",
+    "title": "Get a run's result",
+    "description": (
+        "The answer of a run by its id. To page through a value that was cut give "
+        "path ('$' or '$.items'), offset and limit."
+    ),
+    "inputSchema": {
+        "type": "object",
+        "properties": {
+            "run": {"type": "string", "maxLength": 200},
+            "path": {"type": "string", "maxLength": 1000},
+            "offset": {"type": "integer", "minimum": 0},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+        },
+        "required": ["run"],
+        "additionalProperties": False,
+    },
+    "annotations": {"readOnlyHint": True, "openWorldHint": False},
+}
+
+AGENT_TOOLS: tuple[dict[str, Any], ...] = (SEARCH, GET_SCHEMA, EXECUTE, GET_RUN)
