@@ -133,6 +133,13 @@ def catalog_at(revision: int) -> Catalog:
         return loaded
 
 
+def forget() -> None:
+    """Drop every snapshot, as after a restore of the database from a backup."""
+    with _lock:
+        _catalogs.clear()
+        _usable.clear()
+
+
 def _load(revision: int) -> Catalog:
     servers = {
         server.pk: server

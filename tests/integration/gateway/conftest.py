@@ -1,0 +1,109 @@
+"""A real tool server in the catalog, granted to a team, and runs that hold a lease."""
+
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from core.clock import now
+from gateway.catalog import forget, usable_by
+from gateway.connectors.pool import UpstreamPool
+from gateway.models import Run, Server, Tool
+from gateway.services import access, catalog, runs, sync
+from gateway.services.execute import claim
+from gateway.services.invoke import Holder
+from policy.principal import Principal
+from policy.services.keys import principal_of
+from policy.services.quotas import limits_of
+from tests.builders.identity import ACTOR, make_account, make_environment, make_key
+
+ROOT = Path(__file__).parents[3]
+Hold = Callable[[Principal], Holder]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_catalog() -> None:
+    # Tests roll back, so that one revision number can name two catalogs.
+    forget()
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[UpstreamPool]:
+    """Connections that outlive single tests, so that servers start once."""
+    pool = UpstreamPool()
+    yield pool
+    pool.close()
+
+
+def add_sample(name: str) -> Server:
+    """A draft of one of the demo's servers, over stdio."""
+    return catalog.add_server(
+        name=name,
+        transport="stdio",
+        command=[sys.executable, "-m", f"deploy.demo.servers.{name}"],
+        secrets={"PYTHONPATH": str(ROOT)},
+        actor=ACTOR,
+        at=now(),
+    )
+
+
+def open_up(server: Server, upstream: UpstreamPool, *environments: str) -> None:
+    """Sync a server, confirm every proposed effect and offer every tool."""
+    for slug in environments:
+        make_environment(slug)
+    report = sync.sync_server(
+        server_id=server.pk, upstream=upstream, actor=ACTOR, at=now()
+    )
+    assert not report.error
+    ids = list(Tool.objects.filter(server=server).values_list("pk", flat=True))
+    catalog.confirm_effects(tool_ids=ids, actor=ACTOR, at=now())
+    catalog.set_environments(
+        tool_ids=ids, environments=environments, actor=ACTOR, at=now()
+    )
+
+
+@pytest.fixture
+def trivial(db: None, upstream: UpstreamPool) -> Server:
+    """The server of ten trivial tools, offered in dev to nobody yet."""
+    server = add_sample("trivial")
+    open_up(server, upstream, "dev")
+    server.refresh_from_db()
+    return server
+
+
+@pytest.fixture
+def agent(trivial: Server) -> Principal:
+    """A key's principal in dev whose team holds a grant on ``trivial``."""
+    account = make_account()
+    access.grant_server(team=account.team, server=trivial, actor=ACTOR, at=now())
+    return principal_of(make_key(account).key)
+
+
+@pytest.fixture
+def hold(upstream: UpstreamPool) -> Hold:
+    """Submit and claim a run, as a runner does before it executes the script."""
+
+    def make(principal: Principal) -> Holder:
+        run = runs.submit(principal=principal, code="return 1", at=now())
+        claimed = claim(uid=run.uid, runner="test", at=now())
+        assert claimed is not None
+        return Holder(
+            run_id=claimed.pk,
+            run=claimed.uid,
+            epoch=claimed.epoch,
+            principal=principal,
+            usable=usable_by(principal),
+            limits=limits_of(principal.team_id),
+            upstream=upstream,
+        )
+
+    return make
+
+
+def lapse(holder: Holder) -> None:
+    """Let the lease of a held run lie in the past."""
+    Run.objects.filter(pk=holder.run_id).update(
+        lease_until=now() - timedelta(seconds=1)
+    )
