@@ -6,14 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+from config import env
 from config.embedded.postgres import Postgres
 from config.embedded.processes import STOP_SECONDS, EnginesError, running
 from config.embedded.redis import Redis
+
+REVIVALS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,11 @@ class Engines:
     Call start from the main thread: the engines end with the thread that made them.
     """
 
-    def __init__(self, data_dir: Path, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, data_dir: Path, *, label: str = "") -> None:
         self.data_dir = data_dir.absolute()
         self.file = self.data_dir / "engines.json"
-        self._given = Urls(
-            environ.get("DATABASE_URL", ""), environ.get("REDIS_URL", "")
-        )
+        self._label = label or f"pid {os.getpid()} ({' '.join(sys.argv)[:200]})"
+        self._given = Urls(env.text("DATABASE_URL"), env.text("REDIS_URL"))
         self._own: list[Engine] = []
         self._lock: IO[str] | None = None
 
@@ -96,7 +99,7 @@ class Engines:
                 f"{self.data_dir}, stop that process, or choose another directory."
             ) from None
         lock.truncate(0)
-        lock.write(f"pid {os.getpid()} ({' '.join(sys.argv)[:200]})\n")
+        lock.write(f"{self._label}\n")
         lock.flush()
         self._lock = lock
         self.file.unlink(missing_ok=True)
@@ -106,10 +109,13 @@ class Engines:
         return {engine.name: running(engine.process) for engine in self._own}
 
     def revive(self) -> list[str]:
-        """Start engines that have died, on the same address; return their names."""
+        """Start engines that have died, on the same address; return their names.
+
+        Raises EnginesError when one does not come up after some attempts.
+        """
         dead = [engine for engine in self._own if not running(engine.process)]
         for engine in dead:
-            engine.start()
+            _start_again(engine)
         return [engine.name for engine in dead]
 
     def stop(self) -> None:
@@ -129,3 +135,13 @@ class Engines:
             self.file.unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
+
+
+def _start_again(engine: Engine) -> None:
+    # The orphans of a killed server hold its memory and files for a moment.
+    for _ in range(REVIVALS - 1):
+        with suppress(EnginesError):
+            engine.start()
+            return
+        time.sleep(0.5)
+    engine.start()

@@ -29,7 +29,11 @@ def open_log(data_dir: Path, name: str) -> IO[bytes]:
 
 
 def spawn(
-    command: Sequence[str | Path], log: IO[bytes], env: Mapping[str, str]
+    command: Sequence[str | Path],
+    log: IO[bytes],
+    env: Mapping[str, str],
+    *,
+    cwd: Path = Path("/"),
 ) -> subprocess.Popen[bytes]:
     """Start a server in its own session, out of reach of the terminal's Ctrl-C."""
     with log:
@@ -40,7 +44,7 @@ def spawn(
             stderr=log,
             env=dict(env),
             start_new_session=True,
-            cwd="/",
+            cwd=cwd,
         )
 
 
