@@ -1,0 +1,241 @@
+"""Runs scripts in gVisor: one warm sandbox per run, destroyed after it."""
+
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from gateway.sandbox import image, spec
+from gateway.sandbox.api import JSON, Job, OnCall, Result, ScriptError, Usage
+from gateway.sandbox.channel import Failed
+from gateway.sandbox.conversation import CallFailed, Conversation, value_of
+from gateway.sandbox.errors import (
+    MESSAGES,
+    RETRYABLE,
+    SandboxUnavailable,
+    Violation,
+)
+from gateway.sandbox.member import Boot, Member, boot
+from gateway.sandbox.namespace import Namespace
+from gateway.sandbox.pool import Pool
+from gateway.sandbox.runsc import choose_platform, find_runsc
+from gateway.sandbox.watch import Watch, Watched
+
+_log = logging.getLogger(__name__)
+_BOOT_SECONDS = 30.0
+_ACQUIRE_SECONDS = 30.0
+_CALL_THREADS = 64
+
+
+class GVisorProvider:
+    """A pool of `size` warm sandboxes; everything it makes lies in `work_dir`."""
+
+    name = "gvisor"
+
+    def __init__(
+        self,
+        work_dir: Path,
+        size: int,
+        runsc: str = "",
+        *,
+        platform: str = "",
+        boots: int = 2,
+    ) -> None:
+        """Without `runsc` the installed one is found, without `platform` tested."""
+        self._work_dir = work_dir.resolve()
+        self._size = size
+        self._runsc_wish = runsc
+        self._platform_wish = platform
+        self._boots = boots
+        self._lock = threading.Lock()
+        self._open = False
+        self._closing = False
+        self._image: image.Image | None = None
+        self._platform = ""
+        self._runs = 0
+
+    def start(self) -> None:
+        """Build or find the root image, then boot the pool in the background.
+
+        Raises SandboxUnavailable when this machine cannot run sandboxes.
+        """
+        with self._lock:
+            if self._open or self._closing:
+                return
+            runsc = find_runsc(self._runsc_wish, self._work_dir)
+            self._image = image.build(self._work_dir / "image")
+            runs = self._work_dir / "runners"
+            runs.mkdir(parents=True, exist_ok=True)
+            sweep(runs)
+            self._folder = runs / secrets.token_hex(4)
+            self._folder.mkdir(mode=0o700)
+            self._claim = claim(self._folder)
+            spec.write_bundle(self._folder / "bundle", self._image.path)
+            self._namespace = Namespace()
+            try:
+                self._namespace.start(self._claim)
+                self._plan = Boot(runsc, "", self._folder, _BOOT_SECONDS)
+                self._platform = self._platform_wish or choose_platform(
+                    self._plan, self._namespace
+                )
+            except SandboxUnavailable:
+                self._namespace.close()
+                self._remove_folder()
+                raise
+            self._plan = replace(self._plan, platform=self._platform)
+            self._watch = Watch()
+            self._executor = ThreadPoolExecutor(_CALL_THREADS, "sandbox-call")
+            self._pool = Pool(self._boot, size=self._size, boots=self._boots)
+            self._open = True
+        self._pool.fill()
+
+    def _boot(self) -> Member:
+        return boot(self._plan, self._namespace)
+
+    def run(
+        self, job: Job, on_call: OnCall, cancelled: threading.Event | None = None
+    ) -> Result:
+        """See Provider.run."""
+        started = time.monotonic()
+        if job.language != "python":
+            return _unrun("sandbox_unavailable", f"no sandbox runs {job.language}")
+
+        def is_cancelled() -> bool:
+            return cancelled is not None and cancelled.is_set()
+
+        try:
+            self.start()
+            member = self._pool.acquire(_ACQUIRE_SECONDS, is_cancelled)
+        except SandboxUnavailable as reason:
+            if is_cancelled():
+                return _unrun("cancelled", MESSAGES["cancelled"])
+            return _unrun("sandbox_unavailable", str(reason))
+        self._runs += 1
+        member.meter.start()
+        dispatched = time.monotonic()
+        deadline = dispatched + job.limits.wall_seconds
+        watched = Watched(member, job.limits, cancelled, deadline)
+        talk = Conversation(job, on_call, watched, self._executor)
+        self._watch.add(watched)
+        error: ScriptError | None = None
+        try:
+            error = self._hold(talk, watched, job)
+            usage = _usage(member, started, dispatched, talk.waited)
+        finally:
+            self._watch.remove(watched)
+            self._pool.discard(member)
+        return Result(
+            ok=error is None,
+            value=value_of(talk.ending) if error is None else None,
+            stdout=talk.stdout,
+            stdout_truncated=talk.stdout_truncated,
+            error=error,
+            usage=usage,
+            calls=talk.calls,
+        )
+
+    def _hold(
+        self, talk: Conversation, watched: Watched, job: Job
+    ) -> ScriptError | None:
+        code = ""
+        try:
+            talk.hold()
+        except Violation as violation:
+            code = violation.code
+            if violation.detail:
+                _log.warning("run %s: %s: %s", job.run, code, violation.detail)
+        except CallFailed:
+            _log.exception("run %s: a tool call raised", job.run)
+            code = "internal"
+        except Exception:  # noqa: BLE001 - a run must end with a result
+            _log.exception("run %s: the sandbox provider failed", job.run)
+            code = "internal"
+        if not code and talk.ending is None:
+            code = watched.verdict or "sandbox_died"
+        elif code == "protocol_violation" and watched.verdict:
+            code = watched.verdict
+        if code:
+            limits = {name: getattr(job.limits, name) for name in job.limits.__slots__}
+            message = MESSAGES[code].format(**limits)
+            return ScriptError(code, message, None, code in RETRYABLE)
+        if isinstance(talk.ending, Failed):
+            return talk.script_error(talk.ending)
+        return None
+
+    def close(self) -> None:
+        """See Provider.close."""
+        with self._lock:
+            self._closing = True
+            if not self._open:
+                return
+            self._open = False
+        self._watch.end_all("cancelled")
+        self._pool.close()
+        self._namespace.close()
+        self._executor.shutdown(wait=True)
+        self._watch.close()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._claim)
+
+    def describe(self) -> dict[str, JSON]:
+        """See Provider.describe."""
+        if not self._open or self._image is None:
+            return {"provider": self.name, "open": False}
+        return {
+            "provider": self.name,
+            "open": True,
+            "runsc": str(self._plan.runsc),
+            "platform": self._platform,
+            "image": self._image.digest,
+            "keeper_alive": self._namespace.alive,
+            "size": self._size,
+            "idle": self._pool.idle,
+            "running": self._watch.running,
+            "booted": self._pool.booted,
+            "runs": self._runs,
+            "last_error": self._pool.last_error,
+        }
+
+
+def _usage(member: Member, started: float, dispatched: float, waited: float) -> Usage:
+    return Usage(
+        wall_seconds=time.monotonic() - dispatched,
+        cpu_seconds=member.meter.used_cpu,
+        peak_memory_bytes=member.meter.peak_memory,
+        dispatch_seconds=dispatched - started,
+        waiting_seconds=waited,
+    )
+
+
+def _unrun(code: str, message: str) -> Result:
+    error = ScriptError(code, message, None, code in RETRYABLE)
+    return Result(False, None, "", False, error, Usage(), 0)
+
+
+def claim(folder: Path) -> int:
+    """Lock the folder for as long as this process or its keeper lives."""
+    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+def sweep(runs: Path) -> int:
+    """Remove folders of runners that died; their sandboxes died with them."""
+    swept = 0
+    for folder in runs.iterdir():
+        try:
+            os.close(claim(folder))
+        except (BlockingIOError, FileNotFoundError, NotADirectoryError):
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        swept += 1
+    return swept
