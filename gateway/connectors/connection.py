@@ -13,20 +13,14 @@ from mcp.client._probe import negotiate_auto
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     HEADER_MISMATCH,
-    INVALID_PARAMS,
-    INVALID_REQUEST,
-    METHOD_NOT_FOUND,
-    REQUEST_TIMEOUT,
 )
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from gateway.connectors import values
 from gateway.connectors.api import (
     PROTOCOL,
-    RESULT_INVALID,
     RESULT_TOO_LARGE,
-    TIMEOUT,
     UNREACHABLE,
     Health,
     Listing,
@@ -36,9 +30,9 @@ from gateway.connectors.api import (
     UpstreamError,
     UpstreamTool,
 )
+from gateway.connectors.deadline import Deadline, Faults
 from gateway.connectors.http import HttpDispatcher, SessionLost
 from gateway.connectors.listing import read_pages
-from gateway.connectors.redaction import Redactor
 from gateway.connectors.stdio import StdioDispatcher
 from gateway.connectors.wire import WireResult
 
@@ -49,9 +43,6 @@ CLIENT = types.Implementation(name="tollgate", version="0.1.0")
 
 # The SDK has checked the result's shape already; take it as it is.
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
-_NOT_ACTED_ON = frozenset(
-    {METHOD_NOT_FOUND, INVALID_PARAMS, INVALID_REQUEST, HEADER_MISMATCH}
-)
 
 
 @dataclass(slots=True)
@@ -73,7 +64,7 @@ class Connection:
     def __init__(self, spec: ServerSpec, *, max_bytes: int) -> None:
         self.spec = spec
         self._max_bytes = max_bytes
-        self._redact = Redactor(spec)
+        self._faults = Faults(spec)
         self._live: _Live | None = None
         self._opening: asyncio.Task[_Live] | None = None
         self._owner: asyncio.Task[None] | None = None
@@ -103,34 +94,31 @@ class Connection:
         )
         self._calls += 1
         try:
-            async with _Deadline(self, timeout, f"tool {tool!r}") as deadline:
+            async with Deadline(self._faults, timeout, f"tool {tool!r}") as deadline:
                 live, raw = await self._send(request, deadline)
                 wrapped = await self._is_wrapped(live, tool, raw)
-            return self._outcome(raw, wrapped, started)
-        except UpstreamError as error:
-            raise self._clean(error) from None
+                return self._outcome(raw, wrapped, started)
         finally:
             self._calls -= 1
 
     async def list_tools(self, *, timeout: float) -> Listing:
         """All tools on all pages. Raises UpstreamError."""
-        try:
-            async with _Deadline(self, timeout, "the list of tools") as deadline:
-                live = await self._ready()
-                deadline.sent = True
-                try:
-                    tools, refused = await self._pages(live)
-                except SessionLost:
-                    live = await self._reopen(live)
-                    tools, refused = await self._pages(live)
-        except UpstreamError as error:
-            raise self._clean(error) from None
+        async with Deadline(self._faults, timeout, "the list of tools") as deadline:
+            live = await self._ready()
+            deadline.sent = True
+            try:
+                tools, refused = await self._pages(live)
+            except SessionLost:
+                live = await self._reopen(live)
+                tools, refused = await self._pages(live)
         info = live.session.server_info
         return Listing(
-            server_name=self._redact(info.name if info else "", limit=200),
-            server_version=self._redact(info.version if info else "", limit=100),
+            server_name=self._faults.redact(info.name if info else "", limit=200),
+            server_version=self._faults.redact(info.version if info else "", limit=100),
             protocol=live.protocol,
-            instructions=self._redact(live.session.instructions or "", limit=20_000),
+            instructions=self._faults.redact(
+                live.session.instructions or "", limit=20_000
+            ),
             tools=tuple(tools),
             refused=tuple(refused),
         )
@@ -140,7 +128,7 @@ class Connection:
         started = time.perf_counter()
         protocol = ""
         try:
-            async with _Deadline(self, timeout, "a ping") as deadline:
+            async with Deadline(self._faults, timeout, "a ping") as deadline:
                 live = await self._ready(force=True)
                 deadline.sent = True
                 protocol = live.protocol
@@ -149,8 +137,8 @@ class Connection:
                 except SessionLost:
                     await self._ping(await self._reopen(live))
         except UpstreamError as error:
-            message = self._redact(error.message)
-            return Health(False, protocol, time.perf_counter() - started, message)
+            seconds = time.perf_counter() - started
+            return Health(False, protocol, seconds, error.message)
         return Health(True, protocol, time.perf_counter() - started, "")
 
     async def close(self) -> None:
@@ -229,7 +217,7 @@ class Connection:
                     await _first(stop.wait(), dispatcher.closed.wait())
         except Exception as error:  # noqa: BLE001 - whoever waits gets it as ours
             if not ready.done():
-                ready.set_exception(self._as_upstream(error, sent=False))
+                ready.set_exception(self._faults.explain(error, sent=False))
         finally:
             await dispatcher.aclose()
             if not ready.done():
@@ -251,7 +239,7 @@ class Connection:
     # Asking
 
     async def _send(
-        self, request: types.CallToolRequest, deadline: "_Deadline"
+        self, request: types.CallToolRequest, deadline: Deadline
     ) -> tuple[_Live, dict[str, Any]]:
         live = await self._ready()
         for attempt in (1, 2):
@@ -308,7 +296,7 @@ class Connection:
                 sent=True,
             )
         if raw.get("isError") is True:
-            text = self._redact(values.error_text(raw))
+            text = self._faults.redact(values.error_text(raw))
             return Outcome(None, True, text, time.perf_counter() - started, size)
         if size > self._max_bytes and not values.is_structured(raw):
             raise self._too_large(size)
@@ -327,71 +315,6 @@ class Connection:
             "Ask for less, for example with a smaller limit or a filter.",
             sent=True,
         )
-
-    # Errors
-
-    def _clean(self, error: UpstreamError) -> UpstreamError:
-        return UpstreamError(
-            error.code,
-            self._redact(error.message),
-            retryable=error.retryable,
-            sent=error.sent,
-        )
-
-    def _as_upstream(self, error: BaseException, *, sent: bool) -> UpstreamError:
-        name = self.spec.name
-        if isinstance(error, BaseExceptionGroup):
-            return self._as_upstream(error.exceptions[0], sent=sent)
-        if isinstance(error, UpstreamError):
-            return self._clean(error)
-        if isinstance(error, TimeoutError):
-            text = f"Server {name!r} did not answer in time while connecting."
-            return UpstreamError(TIMEOUT, text, retryable=True, sent=sent)
-        if isinstance(error, MCPError):
-            if error.code == REQUEST_TIMEOUT:
-                text = f"Server {name!r} did not answer in time."
-                return UpstreamError(TIMEOUT, text, retryable=True, sent=sent)
-            text = self._redact(f"Server {name!r} refused: {error.message}")
-            acted = sent and error.code not in _NOT_ACTED_ON
-            return UpstreamError(PROTOCOL, text, sent=acted)
-        if isinstance(error, ValidationError):
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            text = f"Server {name!r} sent an invalid result: {where}: {first['msg']}"
-            return UpstreamError(RESULT_INVALID, self._redact(text), sent=sent)
-        text = f"Server {name!r} could not be used: {type(error).__name__}: {error}"
-        return UpstreamError(PROTOCOL, self._redact(text), sent=sent)
-
-
-class _Deadline:
-    """Ends what takes too long, and makes every failure an UpstreamError."""
-
-    def __init__(self, connection: Connection, seconds: float, what: str) -> None:
-        self._connection = connection
-        self._seconds = seconds
-        self._what = what
-        self._timeout = asyncio.timeout(seconds)
-        self.sent = False
-
-    async def __aenter__(self) -> "_Deadline":
-        await self._timeout.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: Any
-    ) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, tb)
-        except TimeoutError:
-            raise UpstreamError(
-                TIMEOUT,
-                f"Server {self._connection.spec.name!r} did not answer {self._what} "
-                f"within {self._seconds:g} s.",
-                retryable=True,
-                sent=self.sent,
-            ) from None
-        if isinstance(error, Exception) and not isinstance(error, UpstreamError):
-            raise self._connection._as_upstream(error, sent=self.sent) from None
 
 
 async def _first(*waits: Any) -> None:

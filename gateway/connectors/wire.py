@@ -9,7 +9,7 @@ from anyio.abc import TaskStatus
 from mcp.shared.dispatcher import OnNotify, OnNotifyIntercept, OnRequest
 from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp.shared.transport_context import TransportContext
-from mcp_types import INVALID_PARAMS, INVALID_REQUEST
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST
 from pydantic import ValidationError
 
 from gateway.connectors.api import (
@@ -108,7 +108,7 @@ class WireDispatcher:
             error = as_object(message["error"]) or {}
             code, text = error.get("code"), error.get("message")
             raise MCPError(
-                code if isinstance(code, int) else INVALID_REQUEST,
+                code if isinstance(code, int) else INTERNAL_ERROR,
                 text if isinstance(text, str) else "The server gave no reason.",
                 error.get("data"),
             )

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from deploy.demo.scripts import SCRIPTS, DemoScript
+from gateway.codemode.definitions import ToolDef
+from gateway.codemode.preflight import check
 from gateway.connectors.api import ServerSpec, UpstreamTool
 from gateway.connectors.pool import UpstreamPool
 from tests.integration.connectors.conftest import ROOT
@@ -111,6 +113,36 @@ def test_the_last_attempt_succeeds_and_those_before_fail(
     assert time.perf_counter() - started < 10
     assert value
     assert len(str(value)) < 1_000
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_preflight_tells_the_good_attempt_from_the_bad(
+    script: DemoScript, catalog: Tools
+) -> None:
+    tools = {
+        f"{server}.{tool.name}": definition(server, tool)
+        for server in GRANTED[script.team]
+        for tool in catalog[server].values()
+    }
+    *failing, last = script.attempts
+    assert check(last, tools).diagnostics == ()
+    assert [check(source, tools).ok for source in failing] == [False] * len(failing)
+
+
+def definition(server: str, tool: UpstreamTool) -> ToolDef:
+    return ToolDef(
+        server=server,
+        name=tool.name,
+        original=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.input_schema,
+        output_schema=tool.output_schema,
+        tags=(),
+        effect="read",
+        version=1,
+        fingerprint="",
+    )
 
 
 def test_the_example_returns_three_rows(
