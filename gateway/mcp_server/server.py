@@ -16,6 +16,7 @@ from mcp.shared.exceptions import MCPError
 from core.errors import TollgateError
 from gateway.catalog import CatalogTool, usable_by
 from gateway.codemode.agent_tools import AGENT_TOOLS
+from gateway.codemode.definitions import ToolDef
 from gateway.codemode.validate import Validators
 from gateway.mcp_server import tools
 from gateway.mcp_server.auth import PRINCIPAL, KeyGuard
@@ -25,6 +26,22 @@ from policy.principal import Principal
 
 _SCHEMAS: dict[str, Mapping[str, Any]] = {
     tool["name"]: tool["inputSchema"] for tool in AGENT_TOOLS
+}
+_DEFINITIONS = {
+    name: ToolDef(
+        server="tollgate",
+        name=name,
+        original=name,
+        title="",
+        description="",
+        input_schema=schema,
+        output_schema=None,
+        tags=(),
+        effect="read",
+        version=1,
+        fingerprint=f"tollgate:{name}",
+    )
+    for name, schema in _SCHEMAS.items()
 }
 _INSTRUCTIONS = (
     "Search for tools, look at their signatures, then write one Python script that "
@@ -98,7 +115,7 @@ class Endpoint:
             return _failure(error.code, error.message, error.details)
 
     def _check(self, name: str, arguments: Mapping[str, Any]) -> None:
-        problems = self._validators.check_schema(name, _SCHEMAS[name], arguments)
+        problems = self._validators.check(_DEFINITIONS[name], arguments)
         if problems:
             raise MCPError(
                 types.INVALID_PARAMS,

@@ -6,7 +6,7 @@ reply. What cannot be recorded is not done.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
@@ -21,7 +21,7 @@ from core.errors import QuotaExceeded
 from gateway import events
 from gateway.catalog import CatalogTool, Usable
 from gateway.codemode import tokens
-from gateway.codemode.validate import Validators
+from gateway.codemode.validate import Validators, without_omitted
 from gateway.connectors.api import Outcome, ServerSpec, UpstreamError
 from gateway.models import ToolCall
 from gateway.models.catalog import Effect
@@ -72,6 +72,7 @@ def invoke(holder: Holder, call: Call) -> Reply:
     decision = _decide(holder, call.tool, tool)
     if tool is None or not decision.allowed:
         return _refuse(holder, call, tool, decision.reasons)
+    call = replace(call, arguments=without_omitted(tool.definition, call.arguments))
     if problems := _validators.check(tool.definition, call.arguments):
         return _invalid(holder, call, tool, [str(problem) for problem in problems])
     try:
