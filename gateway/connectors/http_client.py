@@ -227,8 +227,9 @@ class _Channel(asyncio.Protocol):
         self._fail(str(exc) if exc else "the server closed the connection")
 
     def eof_received(self) -> bool:
-        # A body without a length ends with the connection.
-        if self._has_head and not self._complete and not self._keep_alive:
+        # Only a body without a length ends with the connection.
+        sized = self.headers.keys() & {"content-length", "transfer-encoding"}
+        if self._has_head and not self._complete and not sized:
             self._complete = True
             self.open = False
             self._wake()
@@ -256,11 +257,18 @@ class _Channel(asyncio.Protocol):
 
     # httptools.HttpResponseParser
 
+    def on_message_begin(self) -> None:
+        if self._complete:
+            # A second response to one request: read no more from this peer.
+            self.open = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if not self._complete:
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        assert self._parser is not None  # noqa: S101
+        if self._complete or self._parser is None:
+            return
         self.status = self._parser.get_status_code()
         if self.status < 200:
             self.headers = {}
@@ -270,9 +278,10 @@ class _Channel(asyncio.Protocol):
         self._wake()
 
     def on_body(self, body: bytes) -> None:
-        self._parts.append(body)
-        self._held += len(body)
-        self._wake()
+        if not self._complete:
+            self._parts.append(body)
+            self._held += len(body)
+            self._wake()
 
     def on_message_complete(self) -> None:
         if self.status >= 200:
