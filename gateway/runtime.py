@@ -8,7 +8,7 @@ from django.conf import settings
 
 from gateway.connectors.pool import UpstreamPool
 from gateway.sandbox.api import Provider
-from gateway.sandbox.gvisor import GVisorProvider
+from gateway.sandbox.provider import GVisorProvider
 
 
 @cache

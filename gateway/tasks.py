@@ -1,5 +1,7 @@
 """Celery's side of runs and catalog; each task calls one service."""
 
+import logging
+
 from celery import shared_task
 from celery.signals import worker_process_shutdown, worker_ready, worker_shutdown
 
@@ -7,8 +9,11 @@ from audit.actor import Actor
 from core.clock import now
 from gateway import runtime
 from gateway.models import Server
+from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import execute, sweep, sync
 from gateway.services.leases import Leases
+
+logger = logging.getLogger(__name__)
 
 _leases = Leases()
 
@@ -54,7 +59,10 @@ def _warm(sender: object, **_: object) -> None:
     """Boot sandboxes before the first run arrives, where this worker takes runs."""
     queues = getattr(getattr(sender, "app", None), "amqp", None)
     if queues is not None and "runs" in queues.queues.consume_from:
-        runtime.provider()
+        try:
+            runtime.provider()
+        except SandboxUnavailable as error:
+            logger.warning("scripts cannot be executed here: %s", error)
 
 
 def _close(**_: object) -> None:

@@ -12,6 +12,7 @@ from django.db import DatabaseError, close_old_connections, transaction
 from django.db.models import F
 
 from core.clock import now
+from core.errors import TollgateError
 from gateway.catalog import usable_by
 from gateway.codemode import preflight
 from gateway.models import Run
@@ -26,6 +27,7 @@ from gateway.sandbox.api import (
     ScriptError,
     Usage,
 )
+from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import finish, invoke
 from gateway.services.leases import Leases
 from gateway.services.runs import principal_of
@@ -66,11 +68,7 @@ def execute(
         upstream=upstream,
     )
     with leases.held(run) as cancelled:
-        if run.mode == Run.Mode.DIRECT:
-            result = _direct(run, holder)
-        else:
-            result = _script(run, holder, sandboxes, cancelled)
-        _finish(run, holder, result)
+        _finish(run, holder, _result(run, holder, sandboxes, cancelled))
 
 
 @transaction.atomic
@@ -84,6 +82,35 @@ def claim(*, uid: str, runner: str, at: datetime) -> Run | None:
         started_at=at,
     )
     return Run.objects.select_related("task").get(uid=uid) if taken else None
+
+
+def _result(
+    run: Run,
+    holder: invoke.Holder,
+    sandboxes: Sandboxes,
+    cancelled: threading.Event,
+) -> Result:
+    try:
+        if run.mode == Run.Mode.DIRECT:
+            return _direct(run, holder)
+        return _script(run, holder, sandboxes, cancelled)
+    except SandboxUnavailable as error:
+        return _failed("sandbox_unavailable", str(error), retryable=True)
+    except TollgateError as error:
+        return _failed(error.code, error.message, retryable=False)
+    except Exception:
+        logger.exception("run %s: failed inside Tollgate", run.uid)
+        return _failed(
+            "internal",
+            "Tollgate itself failed while it executed this run; an administrator "
+            f"finds the reason in the runner's log under {run.uid}.",
+            retryable=True,
+        )
+
+
+def _failed(code: str, message: str, *, retryable: bool) -> Result:
+    error = ScriptError(code, message, None, retryable)
+    return Result(False, None, "", False, error, Usage(), 0)
 
 
 def _script(

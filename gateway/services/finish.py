@@ -7,10 +7,10 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Q, Sum
-from finops.services.facts import record_run
 
 from audit.services.record import record
 from finops.models import RunFact, UsageEvent
+from finops.services.facts import record_run
 from finops.services.metering import Booked, Payer, Usage, book
 from gateway import completions, events
 from gateway.codemode import tokens
