@@ -235,6 +235,7 @@ def python(*arguments: str) -> tuple[str, ...]:
 def tollgate_commands(data_dir: Path, port: int) -> dict[str, tuple[str, ...]]:
     """Tollgate's own processes."""
     celery = python("-m", "celery", "-A", "config")
+    threads = os.environ.get("TOLLGATE_RUN_THREADS") or "16"
     quiet = ("--without-gossip", "--without-mingle", "-l", "INFO")
     return {
         "web": python(
@@ -245,7 +246,7 @@ def tollgate_commands(data_dir: Path, port: int) -> dict[str, tuple[str, ...]]:
             *("--timeout-graceful-shutdown", "4", "--log-level", "warning"),
         ),
         "runner": (
-            *(*celery, "worker", "-Q", "runs", "-P", "threads", "-c", "16"),
+            *(*celery, "worker", "-Q", "runs", "-P", "threads", "-c", threads),
             *("-n", "runner@%h", *quiet),
         ),
         "worker": (
