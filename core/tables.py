@@ -78,6 +78,11 @@ def chips(request: HttpRequest, labels: Mapping[str, str]) -> tuple[Chip, ...]:
     return tuple(found)
 
 
+def filters_of(request: HttpRequest) -> dict[str, list[str]]:
+    """The filters in the address, as an export puts them on record."""
+    return {name: values for name, values in _query(request).lists()}
+
+
 def _query(request: HttpRequest) -> QueryDict:
     query = request.GET.copy()
     for name in _POSITION:

@@ -14,6 +14,18 @@ RUNS_EXECUTE = "runs:execute"
 RUNS_READ = "runs:read"
 AUDIT_READ = "audit:read"
 COSTS_READ = "costs:read"
+ADMIN_TEAMS = "admin:teams"
+ADMIN_KEYS = "admin:keys"
+EXPLAINED = (
+    ("tools:*", "Call every tool that is granted to the team"),
+    (RUNS_EXECUTE, "Execute scripts"),
+    (RUNS_READ, "Read runs and their results"),
+    (CATALOG_READ, "Search the catalog and read signatures"),
+    (COSTS_READ, "Read the team's costs through the REST API"),
+    (AUDIT_READ, "Read the team's audit events through the REST API"),
+    (ADMIN_TEAMS, "Read the team through the REST API"),
+    (ADMIN_KEYS, "Create and revoke the team's keys through the REST API"),
+)
 DEFAULT = ("tools:*", RUNS_EXECUTE, RUNS_READ, CATALOG_READ)
 AREAS = ("tools", "runs", "catalog", "audit", "costs", "admin")
 

@@ -2,9 +2,42 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from policy.views import session
+from policy.views import keys, people, session, teams
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-in/", session.sign_in, name="sign_in"),
     path("sign-out/", session.sign_out, name="sign_out"),
+    path("settings/teams/", teams.team_list, name="teams"),
+    path("settings/teams/add/", teams.team_add, name="team_add"),
+    path("settings/teams/<slug:slug>/", teams.team, name="team"),
+    path(
+        "settings/teams/<slug:slug>/members/add/", teams.member_add, name="member_add"
+    ),
+    path(
+        "settings/teams/<slug:slug>/members/<int:pk>/remove/",
+        teams.member_remove,
+        name="member_remove",
+    ),
+    path(
+        "settings/teams/<slug:slug>/projects/add/",
+        teams.project_add,
+        name="project_add",
+    ),
+    path(
+        "settings/teams/<slug:slug>/accounts/add/",
+        teams.account_add,
+        name="account_add",
+    ),
+    path("settings/teams/<slug:slug>/quotas/set/", teams.quota_set, name="quota_set"),
+    path(
+        "settings/teams/<slug:slug>/quotas/<int:pk>/remove/",
+        teams.quota_remove,
+        name="quota_remove",
+    ),
+    path("settings/people/", people.people, name="people"),
+    path("settings/people/add/", people.person_add, name="person_add"),
+    path("settings/environments/", people.environments, name="environments"),
+    path("settings/keys/", keys.key_list, name="keys"),
+    path("settings/keys/create/", keys.key_create, name="key_create"),
+    path("settings/keys/<int:pk>/revoke/", keys.key_revoke, name="key_revoke"),
 ]

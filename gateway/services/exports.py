@@ -1,40 +1,6 @@
-"""Downloads of lists: each one is on record with its filter."""
+"""Downloads of lists, under the name that this app's views use."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from audit.events import LIST_EXPORTED
+from audit.services.exports import FORMS, MOST_ROWS, export
 
-from django.http import StreamingHttpResponse
-
-from audit.actor import Actor, Target
-from audit.registry import kind
-from audit.services.record import record
-from core.errors import Invalid
-from core.exports import respond
-
-LIST_EXPORTED = kind("list.exported", "{actor} exported {target} as {form}")
-FORMS = ("csv", "json")
-MOST_ROWS = 100_000
-
-
-def export(
-    *,
-    name: str,
-    form: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    filters: Mapping[str, Any],
-    actor: Actor,
-    at: datetime,
-) -> StreamingHttpResponse:
-    """Record the export, then stream it. Raises Invalid for an unknown form."""
-    if form not in FORMS:
-        raise Invalid(f"Unknown export {form!r}: use {' or '.join(FORMS)}.")
-    record(
-        LIST_EXPORTED,
-        actor=actor,
-        at=at,
-        target=Target("export", name, name),
-        payload={"form": form, "filters": dict(filters), "columns": list(columns)},
-    )
-    return respond(name=name, form=form, columns=columns, rows=rows)
+__all__ = ["FORMS", "LIST_EXPORTED", "MOST_ROWS", "export"]

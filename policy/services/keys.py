@@ -16,8 +16,9 @@ from audit.services.record import DENY, record
 from core.errors import Invalid, NotFound, TollgateError
 from core.ids import new_id
 from policy import events, scopes
-from policy.models import ApiKey, Environment, Project, ServiceAccount
+from policy.models import ApiKey, Environment, Project, ServiceAccount, Team
 from policy.principal import Principal
+from policy.services.teams import create_service_account
 
 _KEY = re.compile(r"^tg_(?P<id>[0-9a-z]{8})_(?P<secret>[0-9A-Za-z_-]{40,50})$")
 _TOUCH_EVERY = timedelta(minutes=1)
@@ -93,6 +94,36 @@ def create_key(
         },
     )
     return NewKey(key, f"{prefix}_{secret}")
+
+
+@transaction.atomic
+def create_key_for(
+    *,
+    team: Team,
+    account: ServiceAccount | None,
+    new_account: str,
+    name: str,
+    environment: Environment,
+    project: Project,
+    granted: Sequence[str],
+    actor: Actor,
+    at: datetime,
+    expires_at: datetime | None = None,
+) -> NewKey:
+    """A key for ``account``, or for a new account of the team. Raises Invalid."""
+    holder = account or create_service_account(
+        team=team, name=new_account, description="", actor=actor, at=at
+    )
+    return create_key(
+        service_account=holder,
+        name=name,
+        environment=environment,
+        project=project,
+        granted=granted,
+        actor=actor,
+        at=at,
+        expires_at=expires_at,
+    )
 
 
 @transaction.atomic

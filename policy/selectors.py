@@ -1,0 +1,221 @@
+"""Reads for the pages and the API of identity, grants and quotas."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from guardian.models import GroupObjectPermission
+
+from core.errors import NotFound
+from policy.access import IDENTITY_READ, Access
+from policy.models import (
+    ApiKey,
+    Environment,
+    Membership,
+    Quota,
+    QuotaUse,
+    ServiceAccount,
+    Team,
+    User,
+)
+from policy.services.quotas import window_of
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRow:
+    """A team as the list shows it."""
+
+    slug: str
+    name: str
+    cost_centre: str
+    people: int
+    accounts: int
+    active_keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRow:
+    """A quota with what is used of it in the present window."""
+
+    id: int
+    metric: str
+    window: str
+    limit: int
+    used: int
+    resets_at: datetime
+
+    @property
+    def full(self) -> bool:
+        return self.used >= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    """What a team may call: a server (``tool`` is empty) or one tool of it."""
+
+    server: str
+    tool: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.server}.{self.tool}" if self.tool else f"{self.server}.*"
+
+
+def visible_teams(access: Access) -> QuerySet[Team]:
+    """Teams whose people, keys and quotas this person may see."""
+    teams = access.teams_for(IDENTITY_READ)
+    return Team.objects.all() if teams is None else Team.objects.filter(slug__in=teams)
+
+
+def team_rows(access: Access, *, at: datetime) -> list[TeamRow]:
+    """The visible teams with what they hold, by name; one query."""
+    keys = (
+        ApiKey.objects.usable(at=at)
+        .filter(service_account__team=OuterRef("pk"))
+        .order_by()
+        .values("service_account__team")
+        .annotate(number=Count("pk"))
+        .values("number")
+    )
+    rows = (
+        visible_teams(access)
+        .annotate(
+            people_count=Count("memberships__user", distinct=True),
+            account_count=Count("service_accounts", distinct=True),
+            key_count=Coalesce(Subquery(keys), 0),
+        )
+        .order_by("name", "pk")
+    )
+    return [
+        TeamRow(
+            row.slug,
+            row.name,
+            row.cost_centre,
+            row.people_count,
+            row.account_count,
+            row.key_count,
+        )
+        for row in rows
+    ]
+
+
+def visible_team(access: Access, slug: str) -> Team:
+    """The team, if this person may see it. Raises NotFound."""
+    team = visible_teams(access).select_related("group").filter(slug=slug).first()
+    if team is None:
+        raise NotFound(f"There is no team {slug} that you may see.")
+    return team
+
+
+def members_of(team: Team) -> QuerySet[Membership]:
+    """The team's people and roles, by name."""
+    return (
+        Membership.objects.filter(team=team)
+        .select_related("user")
+        .order_by("user__username", "role", "pk")
+    )
+
+
+def accounts_of(team: Team, *, at: datetime) -> QuerySet[ServiceAccount]:
+    """The team's service accounts with ``active_keys``, by name."""
+    active = Q(keys__revoked_at=None) & (
+        Q(keys__expires_at=None) | Q(keys__expires_at__gt=at)
+    )
+    return (
+        ServiceAccount.objects.filter(team=team)
+        .annotate(active_keys=Count("keys", filter=active))
+        .order_by("name", "pk")
+    )
+
+
+def quotas_of(team: Team, *, at: datetime) -> list[QuotaRow]:
+    """The team's quotas and their use in the window that ``at`` lies in."""
+    quotas = list(Quota.objects.filter(team=team).order_by("metric", "window", "pk"))
+    starts = {quota.pk: window_of(quota.window, at) for quota in quotas}
+    used = {
+        (use.quota_id, use.window_start): use.used
+        for use in QuotaUse.objects.filter(
+            quota__team=team, window_start__in={start for start, _ in starts.values()}
+        )
+    }
+    return [
+        QuotaRow(
+            quota.pk,
+            quota.get_metric_display(),
+            quota.window,
+            quota.limit,
+            used.get((quota.pk, starts[quota.pk][0]), 0),
+            starts[quota.pk][1],
+        )
+        for quota in quotas
+    ]
+
+
+def grants_of(team: Team) -> list[GrantRow]:
+    """What the team may call, by name.
+
+    The granted objects belong to an app above this one: they are read through their
+    content type and known by ``full_name``, else by their text.
+    """
+    found: dict[int, set[str]] = {}
+    for content_type, key in GroupObjectPermission.objects.filter(
+        group=team.group_id
+    ).values_list("content_type", "object_pk"):
+        found.setdefault(content_type, set()).add(key)
+    names = []
+    for content_type, keys in found.items():
+        model = ContentType.objects.get_for_id(content_type).model_class()
+        if model is not None:
+            rows = model._default_manager.filter(pk__in=keys).select_related()
+            names += [str(getattr(row, "full_name", row)) for row in rows]
+    return [
+        GrantRow(server, tool)
+        for server, _, tool in sorted(name.partition(".") for name in names)
+    ]
+
+
+def visible_keys(access: Access) -> QuerySet[ApiKey]:
+    """Keys of the teams this person may see, newest first."""
+    teams = access.teams_for(IDENTITY_READ)
+    keys = ApiKey.objects.select_related(
+        "service_account__team", "environment", "project"
+    ).order_by("-pk")
+    return keys if teams is None else keys.filter(service_account__team__slug__in=teams)
+
+
+def key_cells(key: ApiKey, *, at: datetime) -> list[object]:
+    """A key as a row of an export; never its secret."""
+    return [
+        key.name,
+        key.prefix,
+        key.service_account.team.slug,
+        key.service_account.name,
+        key.environment.slug,
+        key.project.slug,
+        " ".join(key.scopes),
+        key.state(at=at),
+        key.created_at,
+        key.created_by,
+        key.expires_at,
+        key.last_used_at,
+        key.revoked_at,
+    ]
+
+
+def people(words: str = "") -> QuerySet[User]:
+    """Everybody who can sign in, with their memberships, by user name."""
+    users = User.objects.prefetch_related("memberships__team")
+    for word in words.split():
+        users = users.filter(
+            Q(username__icontains=word)
+            | Q(first_name__icontains=word)
+            | Q(last_name__icontains=word)
+        )
+    return users.order_by("username", "pk")
+
+
+def environments() -> QuerySet[Environment]:
+    """All environments in their order."""
+    return Environment.objects.order_by("position", "slug")

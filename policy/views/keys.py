@@ -1,0 +1,159 @@
+"""API keys: the list, a new one shown once, and revocation."""
+
+import json
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from audit.services.exports import MOST_ROWS, export
+from core.clock import now
+from core.errors import NotFound
+from core.tables import chips, filters_of, paged
+from policy import selectors
+from policy.access import IDENTITY_ADMIN, IDENTITY_READ
+from policy.filters import STATES, KeyFilter
+from policy.forms import KeyForm, RevokeForm
+from policy.models import Team
+from policy.services import keys
+from policy.services.keys import NewKey
+from policy.views.forms import attempt
+from policy.web import Request, actor_of, requires
+
+_COLUMNS = (
+    "name",
+    "prefix",
+    "team",
+    "service_account",
+    "environment",
+    "project",
+    "scopes",
+    "state",
+    "created_at",
+    "created_by",
+    "expires_at",
+    "last_used_at",
+    "revoked_at",
+)
+_LABELS = {
+    "q": "Name",
+    "team": "Team",
+    "environment": "Environment",
+    "state": "State",
+}
+
+
+@require_safe
+@requires(IDENTITY_READ)
+def key_list(request: Request) -> HttpResponseBase:
+    """Keys of the teams this person may see."""
+    at = now()
+    found = KeyFilter(request.GET, queryset=selectors.visible_keys(request.access))
+    if form := request.GET.get("export"):
+        return export(
+            name="keys",
+            form=form,
+            columns=_COLUMNS,
+            rows=(selectors.key_cells(key, at=at) for key in found.qs[:MOST_ROWS]),
+            filters=filters_of(request),
+            actor=actor_of(request),
+            at=at,
+        )
+    page = paged(found.qs, request)
+    context = {
+        "page": page,
+        "rows": [(key, key.state(at=at)) for key in page],
+        "chips": chips(request, _LABELS),
+        "teams": selectors.visible_teams(request.access).order_by("name"),
+        "environments": selectors.environments(),
+        "states": STATES,
+        "may_change": request.access.may(IDENTITY_ADMIN),
+        "at": at,
+    }
+    return render(request, "settings/keys.html", context)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires(IDENTITY_ADMIN)
+def key_create(request: Request) -> HttpResponse:
+    """A new key of the team in ``?team=``; its text is shown on this answer only."""
+    slug = request.GET.get("team", "")
+    if not slug:
+        teams = selectors.visible_teams(request.access).order_by("name")
+        return render(request, "settings/key_team.html", {"teams": teams})
+    team = selectors.visible_team(request.access, slug)
+    form = KeyForm(request.POST or None, team=team)
+    made: list[NewKey] = []
+    if request.method == "POST" and attempt(
+        form, lambda: made.append(_make(request, team, form))
+    ):
+        return render(request, "settings/key_created.html", _shown_once(made[0]))
+    status = 422 if request.method == "POST" else 200
+    context = {"form": form, "team": team}
+    return render(request, "settings/key_create.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires(IDENTITY_ADMIN)
+def key_revoke(request: Request, pk: int) -> HttpResponse:
+    """Ask for the reason, then make the key useless."""
+    at = now()
+    key = selectors.visible_keys(request.access).filter(pk=pk).first()
+    if key is None:
+        raise NotFound("There is no such key that you may see.")
+    form = RevokeForm(request.POST or None)
+    if request.method == "POST" and attempt(
+        form,
+        lambda: keys.revoke_key(
+            key_id=pk,
+            reason=form.cleaned_data["reason"],
+            actor=actor_of(request),
+            at=at,
+        ),
+    ):
+        messages.success(request, f"{key.name} was revoked and stops working now.")
+        return redirect("keys")
+    context = {"form": form, "key": key, "state": key.state(at=at)}
+    status = 422 if request.method == "POST" else 200
+    return render(request, "settings/key_revoke.html", context, status=status)
+
+
+def _make(request: Request, team: Team, form: KeyForm) -> NewKey:
+    values = form.cleaned_data
+    return keys.create_key_for(
+        team=team,
+        account=values["account"],
+        new_account=values["new_account"],
+        name=values["name"],
+        environment=values["environment"],
+        project=values["project"],
+        granted=form.granted,
+        expires_at=form.expires_at,
+        actor=actor_of(request),
+        at=now(),
+    )
+
+
+def _shown_once(new: NewKey) -> dict[str, object]:
+    url = f"{settings.PUBLIC_URL}/mcp"
+    client = {
+        "mcpServers": {
+            "tollgate": {
+                "type": "http",
+                "url": url,
+                "headers": {"Authorization": f"Bearer {new.text}"},
+            }
+        }
+    }
+    return {
+        "key": new.key,
+        "text": new.text,
+        "client": json.dumps(client, indent=2),
+        "command": f"claude mcp add --transport http tollgate {url} "
+        f'--header "Authorization: Bearer {new.text}"',
+    }

@@ -1,0 +1,75 @@
+"""People who can sign in, and the environments they and their agents act in."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_safe
+
+from core.clock import now
+from core.tables import paged
+from policy import selectors
+from policy.access import IDENTITY_ADMIN, IDENTITY_READ
+from policy.forms import EnvironmentForm, PersonForm
+from policy.services import teams
+from policy.views.forms import attempt
+from policy.web import Request, actor_of, refuse, requires
+
+
+@require_safe
+@requires(IDENTITY_ADMIN)
+def people(request: Request) -> HttpResponse:
+    """Everybody who can sign in."""
+    words = request.GET.get("q", "").strip()
+    page = paged(selectors.people(words), request)
+    return render(request, "settings/people.html", {"page": page, "q": words})
+
+
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires(IDENTITY_ADMIN)
+def person_add(request: Request) -> HttpResponse:
+    """A new person; roles are given on a team's page."""
+    form = PersonForm(request.POST or None)
+    if request.method == "POST" and attempt(
+        form,
+        lambda: teams.create_user(
+            **form.cleaned_data, actor=actor_of(request), at=now()
+        ),
+    ):
+        messages.success(
+            request,
+            f"{form.cleaned_data['username']} can sign in now, and sees nothing until "
+            "a team gives them a role.",
+        )
+        return redirect("people")
+    status = 422 if request.method == "POST" else 200
+    return render(request, "settings/person_add.html", {"form": form}, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires(IDENTITY_READ)
+def environments(request: Request) -> HttpResponse:
+    """All environments, and a form for a new one."""
+    may_change = request.access.may(IDENTITY_ADMIN)
+    form = EnvironmentForm(request.POST or None)
+    if request.method == "POST":
+        if not may_change:
+            raise refuse(request, needed=IDENTITY_ADMIN)
+        if attempt(
+            form,
+            lambda: teams.create_environment(
+                **form.cleaned_data, actor=actor_of(request), at=now()
+            ),
+        ):
+            messages.success(request, "The environment was created.")
+            return redirect("environments")
+    context = {
+        "rows": selectors.environments(),
+        "form": form,
+        "may_change": may_change,
+    }
+    status = 422 if request.method == "POST" else 200
+    return render(request, "settings/environments.html", context, status=status)
