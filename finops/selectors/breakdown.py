@@ -1,0 +1,204 @@
+"""Costs, tokens, calls, runs and success by any one dimension, from the ledger."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+
+from core.money import total
+from core.period import Period
+from finops.selectors.rows import rows
+from finops.selectors.scope import Conditions, Scope, of_usage
+
+# The only texts that reach a query as a column.
+DIMENSIONS = {
+    "team": "u.team",
+    "cost_centre": "u.cost_centre",
+    "project": "u.team || '/' || u.project",
+    "environment": "u.environment",
+    "tool": "u.tool",
+    "model": "u.model",
+    "day": "to_char(u.at AT TIME ZONE %(zone)s, 'YYYY-MM-DD')",
+    "principal": "u.principal",
+    "sku": "u.sku",
+}
+MOST_GROUPS = 100
+
+# Runs are counted once a group, and once in the total: the empty grouping set.
+_GROUPS = """
+WITH g AS (
+  SELECT {key} AS key, u.run, count(*) FILTER (WHERE u.cost IS NULL) AS unrated,
+    sum(u.cost) FILTER (WHERE u.currency = %(currency)s) AS cost,
+    sum(u.quantity) FILTER (WHERE u.kind = 'tokens') AS tokens,
+    sum(u.quantity) FILTER (WHERE u.kind = 'tokens' AND u.known = 'estimated')
+      AS estimated,
+    sum(u.quantity) FILTER (WHERE u.kind = 'tool_call') AS calls,
+    max(u.at) AS newest
+  FROM finops_usageevent u WHERE {where} GROUP BY 1, 2
+)
+SELECT coalesce(g.key, '') AS key, coalesce(sum(g.cost), 0) AS cost,
+  coalesce(sum(g.unrated), 0)::bigint AS unrated,
+  coalesce(sum(g.tokens), 0)::bigint AS tokens,
+  coalesce(sum(g.estimated), 0)::bigint AS estimated_tokens,
+  coalesce(sum(g.calls), 0)::bigint AS calls,
+  count(DISTINCT nullif(g.run, '')) AS runs, count(DISTINCT f.run) AS ended,
+  count(DISTINCT f.run) FILTER (WHERE f.succeeded) AS succeeded,
+  max(g.newest) AS newest
+FROM g LEFT JOIN finops_runfact f ON f.run = g.run
+GROUP BY GROUPING SETS ((g.key), ())
+ORDER BY grouping(g.key) DESC, {order}
+LIMIT %(limit)s
+"""
+
+_BEFORE = """
+SELECT CASE WHEN {key} = ANY(%(keys)s) THEN {key} END AS key,
+  coalesce(sum(u.cost) FILTER (WHERE u.currency = %(currency)s), 0) AS cost
+FROM finops_usageevent u WHERE {where} GROUP BY 1
+"""
+
+_BY_TIME = """
+SELECT date_trunc(%(unit)s, u.at, %(zone)s) AS bucket,
+  CASE WHEN {key} = ANY(%(keys)s) THEN {key} END AS key,
+  sum(u.cost) FILTER (WHERE u.currency = %(currency)s) AS cost
+FROM finops_usageevent u WHERE {where} GROUP BY 1, 2
+"""
+
+_TOTAL_BY_TIME = """
+SELECT date_trunc(%(unit)s, u.at, %(zone)s) AS bucket,
+  sum(u.cost) FILTER (WHERE u.currency = %(currency)s) AS cost
+FROM finops_usageevent u WHERE {where} GROUP BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A row of the report. ``ended`` counts its runs that are over."""
+
+    key: str
+    cost: Decimal
+    unrated: int
+    tokens: int
+    estimated_tokens: int
+    calls: int
+    runs: int
+    ended: int
+    succeeded: int
+    newest: datetime | None
+    before: Decimal | None = None
+
+    @property
+    def success(self) -> float | None:
+        return self.succeeded / self.ended if self.ended else None
+
+    def share_of(self, total: Decimal) -> float | None:
+        """Its part of a cost, as a share of 1."""
+        return float(self.cost / total) if total else None
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """Groups by falling cost (days in order), and the total of all of them.
+
+    ``others`` is what groups beyond the limit add to the total, or None.
+    """
+
+    dimension: str
+    groups: tuple[Group, ...]
+    total: Group
+    others: Group | None
+    currency: str
+
+
+def breakdown(
+    scope: Scope, period: Period, dimension: str, *, limit: int = MOST_GROUPS
+) -> Breakdown:
+    """The report of ``period`` with each cost of the previous period beside it.
+
+    ``dimension`` is one of DIMENSIONS. Days have no cost before: the total has.
+    """
+    whole, *groups = _groups(scope, period, dimension, limit)
+    keys = [group.key for group in groups if dimension != "day"]
+    before, whole_before = _costs_before(scope, period.previous, dimension, keys)
+    return Breakdown(
+        dimension=dimension,
+        groups=tuple(
+            group if dimension == "day" else replace(group, before=before[group.key])
+            for group in groups
+        ),
+        total=replace(whole, before=whole_before),
+        others=_others(whole, groups) if len(groups) == limit else None,
+        currency=settings.CURRENCY,
+    )
+
+
+def by_time(
+    scope: Scope, period: Period, dimension: str, keys: Sequence[str]
+) -> dict[str | None, list[Decimal]]:
+    """The cost of each of ``keys`` by bucket; under None what all others cost."""
+    found = _execute(_BY_TIME, dimension, of_usage(scope, period), keys=list(keys))
+    buckets = {at: index for index, at in enumerate(period.buckets())}
+    result: dict[str | None, list[Decimal]] = {
+        key: [Decimal(0)] * len(buckets) for key in (*keys, None)
+    }
+    for row in found:
+        index = buckets[period.bucket_of(row["bucket"])]
+        result[row["key"]][index] += row["cost"] or 0
+    return result
+
+
+def totals_by_time(scope: Scope, period: Period) -> list[Decimal]:
+    """The whole cost by bucket."""
+    found = _execute(_TOTAL_BY_TIME, "team", of_usage(scope, period))
+    costs = {
+        period.bucket_of(row["bucket"]): row["cost"] or Decimal(0) for row in found
+    }
+    return [costs.get(at, Decimal(0)) for at in period.buckets()]
+
+
+def _groups(scope: Scope, period: Period, dimension: str, limit: int) -> list[Group]:
+    """The total first, then at most ``limit`` groups."""
+    order = "key" if dimension == "day" else "cost DESC, key"
+    found = _execute(
+        _GROUPS.replace("{order}", order),
+        dimension,
+        of_usage(scope, period),
+        limit=limit + 1,
+    )
+    return [Group(**row) for row in found]
+
+
+def _costs_before(
+    scope: Scope, previous: Period, dimension: str, keys: Sequence[str]
+) -> tuple[dict[str, Decimal], Decimal]:
+    """What each of ``keys`` cost in the previous period, and what everything cost."""
+    found = _execute(_BEFORE, dimension, of_usage(scope, previous), keys=list(keys))
+    known = {row["key"]: row["cost"] for row in found if row["key"] is not None}
+    costs = dict.fromkeys(keys, Decimal(0)) | known
+    return costs, total(row["cost"] for row in found)
+
+
+def _others(whole: Group, groups: Sequence[Group]) -> Group:
+    """What the groups that are not shown add. Runs may lie in several: no count."""
+    return Group(
+        key="",
+        cost=whole.cost - total(group.cost for group in groups),
+        unrated=whole.unrated - sum(group.unrated for group in groups),
+        tokens=whole.tokens - sum(group.tokens for group in groups),
+        estimated_tokens=whole.estimated_tokens
+        - sum(group.estimated_tokens for group in groups),
+        calls=whole.calls - sum(group.calls for group in groups),
+        runs=0,
+        ended=0,
+        succeeded=0,
+        newest=None,
+    )
+
+
+def _execute(
+    query: str, dimension: str, where: Conditions, **more: object
+) -> list[dict[str, Any]]:
+    text = query.replace("{key}", DIMENSIONS[dimension]).replace("{where}", where.sql)
+    return rows(text, where.parameters | more)

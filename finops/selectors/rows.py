@@ -1,0 +1,14 @@
+"""Reads the rows of a query that the ORM has no words for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connection
+
+
+def rows(query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of ``query``, each under the names of its columns."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
