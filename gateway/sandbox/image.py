@@ -33,7 +33,7 @@ _FILES = {
 
 # Left out: what needs a network, a screen, a database or a compiler, and what only
 # serves to build Python. A script that imports one gets ModuleNotFoundError.
-_OMITTED = frozenset(
+_OMITTED_NAMES = (
     "__phello__ __pycache__ _aix_support _bootsubprocess _osx_support antigravity "
     "asynchat asyncore cgi cgitb crypt ctypes curses dbm distutils doctest ensurepip "
     "ftplib idlelib imaplib lib2to3 mailbox mailcap msilib nntplib pip pdb poplib "
@@ -44,8 +44,9 @@ _OMITTED = frozenset(
     "_multiprocessing _posixshmem _sqlite3 _ssl _testbuffer _testcapi _testclinic "
     "_testimportmultiple _testinternalcapi _testmultiphase _tkinter "
     "_xxsubinterpreters _xxtestfuzz audioop nis ossaudiodev readline spwd xxlimited "
-    "xxlimited_35".split()  # noqa: SIM905
+    "xxlimited_35"
 )
+_OMITTED = frozenset(_OMITTED_NAMES.split())
 
 
 @dataclass(frozen=True, slots=True)

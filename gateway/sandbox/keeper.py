@@ -35,12 +35,12 @@ class Keeper:
         signal.set_wakeup_fd(wake)
         self._send({"event": "up"})
         while True:
-            ready, _, _ = select.select([self._control, woken], [], [])
+            ready, _, _ = select.select([self._control.fileno(), woken], [], [])
             if woken in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(woken, 4_096)
                 self._reap()
-            if self._control in ready and not self._take_request():
+            if self._control.fileno() in ready and not self._take_request():
                 return
 
     def _take_request(self) -> bool:

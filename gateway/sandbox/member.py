@@ -13,9 +13,10 @@ from pathlib import Path
 from gateway.sandbox import channel, spec
 from gateway.sandbox.errors import SandboxUnavailable, Violation
 from gateway.sandbox.namespace import Namespace
-from gateway.sandbox.process import Meter, pid_of
+from gateway.sandbox.process import Meter, pid_of, set_priority
 
 _READY_BYTES = 1_024
+_BACKGROUND = ("/usr/bin/nice", "-n", "15")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,12 @@ class Member:
         self._errors = errors
         self._pidfd = pidfd
         self._frozen = False
-        self.meter = Meter(pid_of(pidfd))
+        self._pid = pid_of(pidfd)
+        self.meter = Meter(self._pid)
+
+    def raise_priority(self) -> None:
+        """Back to the runner's own, after a boot in the background."""
+        set_priority(self._pid, os.getpriority(os.PRIO_PROCESS, 0))
 
     def freeze(self) -> None:
         """Stop the sentry, which would poll at 1.7 % of a core while it waits."""
@@ -85,9 +91,10 @@ class Member:
             signal.pidfd_send_signal(self._pidfd, number)
 
 
-def boot(plan: Boot, namespace: Namespace) -> Member:
+def boot(plan: Boot, namespace: Namespace, *, background: bool = False) -> Member:
     """Boot a sandbox and wait until its harness is ready.
 
+    A boot takes 0.2 s of CPU: in the `background` it gives way to running scripts.
     Raises SandboxUnavailable; nothing is left behind then.
     """
     deadline = time.monotonic() + plan.timeout
@@ -97,7 +104,8 @@ def boot(plan: Boot, namespace: Namespace) -> Member:
     theirs, ours = _pipes()
     pidfd = -1
     try:
-        command = [str(plan.runsc)]
+        background = background and os.geteuid() == 0  # who else cannot undo it
+        command = [*(_BACKGROUND if background else ()), str(plan.runsc)]
         command += spec.global_flags(folder, plan.platform, rootless=os.geteuid() != 0)
         command += ["run", "--detach", f"--pid-file={folder}/pid"]
         command += [f"--bundle={plan.folder}/bundle", identifier]
@@ -110,6 +118,8 @@ def boot(plan: Boot, namespace: Namespace) -> Member:
                 os.close(descriptor)
         member = Member(folder, pidfd, *ours)
         _await_ready(member, deadline)
+        if background:
+            member.raise_priority()
     except (SandboxUnavailable, OSError, Violation) as error:
         words = _drain(ours[2])
         namespace.kill(identifier)

@@ -14,11 +14,14 @@ _LONGEST_PAUSE = 10.0
 
 
 class Pool:
-    """`size` frozen members; boots replacements, at most `boots` at a time."""
+    """`size` frozen members; boots replacements, at most `boots` at a time.
+
+    `boot` is told whether it may take its time, since half the pool is still there.
+    """
 
     def __init__(
         self,
-        boot: Callable[[], Member],
+        boot: Callable[[bool], Member],
         *,
         size: int,
         boots: int,
@@ -61,7 +64,7 @@ class Pool:
     def _boot_one(self) -> None:
         member, error = None, ""
         try:
-            member = self._boot()
+            member = self._boot(self.idle * 2 >= self._size)
             member.freeze()
         except SandboxUnavailable as failure:
             error = str(failure)

@@ -40,6 +40,15 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)  # CPUCLOCK_SCHED of a process
 
 
+def set_priority(pid: int, nice: int) -> None:
+    """Set the nice value of every thread of a process and its descendants."""
+    for process in (pid, *descendants(pid)):
+        with contextlib.suppress(OSError):
+            for task in os.listdir(f"/proc/{process}/task"):
+                with contextlib.suppress(OSError):
+                    os.setpriority(os.PRIO_PROCESS, int(task), nice)
+
+
 class Meter:
     """Memory and CPU of one sandbox: the sentry and its stub processes."""
 

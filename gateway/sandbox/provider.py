@@ -95,8 +95,8 @@ class GVisorProvider:
             self._open = True
         self._pool.fill()
 
-    def _boot(self) -> Member:
-        return boot(self._plan, self._namespace)
+    def _boot(self, background: bool) -> Member:
+        return boot(self._plan, self._namespace, background=background)
 
     def run(
         self, job: Job, on_call: OnCall, cancelled: threading.Event | None = None

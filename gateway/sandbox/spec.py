@@ -29,7 +29,7 @@ _SYSTEM_CALLS = (
     "set_tid_address setitimer setrlimit sigaltstack stat statfs statx symlink "
     "sysinfo tgkill time times truncate umask uname unlink unlinkat utimensat wait4 "
     "waitid write writev"
-).split()  # noqa: SIM905
+)
 _START = (
     f"import sys; sys.path.insert(0, {HARNESS!r}); "
     "from harness.main import main; main()"
@@ -42,7 +42,7 @@ def _seccomp() -> dict[str, object]:
         "defaultAction": "SCMP_ACT_ERRNO",
         "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
         "syscalls": [
-            {"names": list(_SYSTEM_CALLS), "action": "SCMP_ACT_ALLOW"},
+            {"names": _SYSTEM_CALLS.split(), "action": "SCMP_ACT_ALLOW"},
             {
                 "names": ["clone"],
                 "action": "SCMP_ACT_ALLOW",

@@ -27,7 +27,7 @@ def set_run(seed: int, started_at: float) -> None:
     global _start, _now
     _start = _now = int(started_at * 1_000_000_000)
     _random_seed(_entropy, f"{seed}:entropy")
-    _random_seed(random._inst, f"{seed}:random")  # type: ignore[attr-defined]
+    _random_seed(random._inst, f"{seed}:random")
 
 
 def _read() -> int:

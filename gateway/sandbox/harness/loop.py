@@ -41,7 +41,7 @@ class ChannelLoop(asyncio.BaseEventLoop):
         if not self.is_closed():
             os.close(self._wake_read)
             os.close(self._wake_write)
-        super().close()  # type: ignore[no-untyped-call]
+        super().close()
 
     def select(self, timeout: float | None) -> list[Any]:
         """Wait for replies, a timer or another thread; asyncio calls this."""
@@ -85,7 +85,8 @@ class ChannelPolicy(asyncio.DefaultEventLoopPolicy):
 
     def __init__(self, channel: Channel, caller: Caller) -> None:
         super().__init__()
-        self._make = lambda: ChannelLoop(channel, caller)
+        self._channel = channel
+        self._caller = caller
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        return self._make()
+        return ChannelLoop(self._channel, self._caller)

@@ -19,12 +19,13 @@ from .toolkit import Caller, install
 from .values import NotJSON, to_json
 
 # Imported before the script comes, and there without an import
-_MODULES = (
+_MODULE_NAMES = (
     "json re collections itertools functools math statistics decimal random uuid csv "
     "io base64 hashlib textwrap difflib dataclasses enum typing string operator heapq "
     "bisect fractions contextlib copy calendar abc zoneinfo urllib.parse html "
     "traceback logging concurrent.futures threading queue pprint"
-).split()  # noqa: SIM905
+)
+_MODULES = _MODULE_NAMES.split()
 _OVERHEAD = 192 << 20  # address space of the interpreter itself
 _THREAD_STACK = 2 << 20
 _WARM_UP = """
