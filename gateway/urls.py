@@ -1,5 +1,66 @@
-"""Pages and API of this app."""
+"""Pages of the catalog, the runs and the playground."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from gateway.views import (
+    catalog_grants,
+    catalog_servers,
+    catalog_tools,
+    playground,
+    runs,
+)
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("runs/", runs.run_list, name="runs"),
+    path("runs/<slug:uid>/", runs.run_detail, name="run"),
+    path("runs/<slug:uid>/cancel/", runs.run_cancel, name="run_cancel"),
+    path("playground/", playground.playground, name="playground"),
+    path("playground/tools/", playground.playground_tools, name="playground_tools"),
+    path(
+        "playground/<slug:uid>/outcome/",
+        playground.playground_outcome,
+        name="playground_outcome",
+    ),
+    path("catalog/servers/", catalog_servers.server_list, name="servers"),
+    path("catalog/servers/add/", catalog_servers.server_add, name="server_add"),
+    path("catalog/servers/<slug:name>/", catalog_servers.server_detail, name="server"),
+    path(
+        "catalog/servers/<slug:name>/sync/",
+        catalog_servers.server_sync,
+        name="server_sync",
+    ),
+    path(
+        "catalog/servers/<slug:name>/status/",
+        catalog_servers.server_status,
+        name="server_status",
+    ),
+    path("catalog/grants/give/", catalog_grants.grant_give, name="grant_give"),
+    path("catalog/grants/take/", catalog_grants.grant_take, name="grant_take"),
+    path("catalog/tools/", catalog_tools.tool_list, name="tools"),
+    path("catalog/tools/review/", catalog_tools.tools_review, name="tools_review"),
+    path(
+        "catalog/tools/<slug:server>/<slug:name>/",
+        catalog_tools.tool_detail,
+        name="tool",
+    ),
+    path(
+        "catalog/tools/<slug:server>/<slug:name>/effect/",
+        catalog_tools.tool_effect,
+        name="tool_effect",
+    ),
+    path(
+        "catalog/tools/<slug:server>/<slug:name>/environments/",
+        catalog_tools.tool_environments,
+        name="tool_environments",
+    ),
+    path(
+        "catalog/tools/<slug:server>/<slug:name>/tags/",
+        catalog_tools.tool_tags,
+        name="tool_tags",
+    ),
+    path(
+        "catalog/tools/<slug:server>/<slug:name>/direct/",
+        catalog_tools.tool_direct,
+        name="tool_direct",
+    ),
+]

@@ -62,7 +62,8 @@ class Server(models.Model):
         """The environment or headers in clear text; for the connection only."""
         if not self.secrets:
             return {}
-        opened: dict[str, str] = unseal(bytes(self.secrets), owner=f"server:{self.name}")
+        owner = f"server:{self.name}"
+        opened: dict[str, str] = unseal(bytes(self.secrets), owner=owner)
         return opened
 
     def set_secret_values(self, values: dict[str, str]) -> None:
@@ -115,6 +116,11 @@ class Tool(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def full_name(self) -> str:
+        """The name scripts and grants use; needs the server."""
+        return f"{self.server.name}.{self.name}"
 
 
 class ToolVersion(models.Model):

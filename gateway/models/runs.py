@@ -1,5 +1,6 @@
 """Tasks, their runs, and the journal of each run's calls."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -34,6 +35,10 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return self.uid
+
+
+def _seconds(first: datetime | None, last: datetime | None) -> float | None:
+    return (last - first).total_seconds() if first and last else None
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -135,6 +140,16 @@ class Run(models.Model):
     @property
     def ended(self) -> bool:
         return self.status in self.ENDED
+
+    @property
+    def queue_seconds(self) -> float | None:
+        """Seconds from the submission to the first claim; None before it."""
+        return _seconds(self.queued_at, self.started_at)
+
+    @property
+    def run_seconds(self) -> float | None:
+        """Seconds from the claim to the end; None while it is open."""
+        return _seconds(self.started_at, self.finished_at)
 
 
 class ToolCall(models.Model):

@@ -28,14 +28,6 @@ ORDERS_OUTPUT: dict[str, Any] = {
 }
 
 
-def make_environment(slug: str = "dev", *, position: int = 0) -> Environment:
-    """An environment; the same slug gives the same row."""
-    environment, _ = Environment.objects.get_or_create(
-        slug=slug, defaults={"name": slug.title(), "position": position}
-    )
-    return environment
-
-
 def make_server(
     *,
     name: str = "crm",

@@ -86,11 +86,28 @@ def make_run(
         "value": value,
         "stdout": stdout,
         "error": dict(error) if error else None,
-        "usage": {"wall_seconds": run_seconds, "cpu_seconds": 0.2} if ended else {},
+        "usage": _usage(queue_seconds, run_seconds) if ended else {},
         "cost": cost if ended else None,
         "currency": "USD",
     }
     return Run.objects.create(**(values | fields))
+
+
+def _usage(queue_seconds: float, run_seconds: float) -> dict[str, Any]:
+    return {
+        "queue_seconds": queue_seconds,
+        "run_seconds": run_seconds,
+        "cpu_seconds": 0.2,
+        "peak_memory_bytes": 40 * 2**20,
+        "tokens": {"script": 90, "result": 40, "known": "estimated"},
+        "sandbox": {
+            "wall_seconds": run_seconds,
+            "cpu_seconds": 0.2,
+            "peak_memory_bytes": 40 * 2**20,
+            "dispatch_seconds": 0.004,
+            "waiting_seconds": 0.3,
+        },
+    }
 
 
 def make_call(

@@ -1,0 +1,235 @@
+"""Filters of runs, servers and tools: one set for a page, its export and the API."""
+
+import json
+from datetime import date, datetime
+from typing import Any
+
+import django_filters as filters
+from django import forms
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
+from django.db.models.functions import Cast
+
+from core.clock import now
+from core.period import PRESETS, Period, custom, preset
+from gateway.models import Run, Server, Tool, ToolCall
+from gateway.models.catalog import Effect
+from policy.models import Environment, Team
+
+DEFAULT_PERIOD = "7d"
+_PERIODS = [
+    ("24h", "Last 24 hours"),
+    ("7d", "Last 7 days"),
+    ("30d", "Last 30 days"),
+    ("90d", "Last 90 days"),
+    ("all", "All time"),
+    ("custom", "Custom range"),
+]
+
+
+def _day() -> forms.Widget:
+    return forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+
+def _search(placeholder: str) -> forms.Widget:
+    return forms.TextInput(
+        attrs={"type": "search", "placeholder": placeholder, "autocomplete": "off"}
+    )
+
+
+def team_choices() -> list[tuple[str, str]]:
+    """Teams as a filter offers them."""
+    return list(Team.objects.order_by("name").values_list("slug", "name"))
+
+
+def environment_choices() -> list[tuple[str, str]]:
+    """Environments in their own order."""
+    rows = Environment.objects.order_by("position", "slug")
+    return list(rows.values_list("slug", "slug"))
+
+
+class ListFilter(filters.FilterSet):  # type: ignore[misc]
+    """A filter whose controls look like the rest of the page."""
+
+    @property
+    def form(self) -> forms.Form:
+        """The filter's form, with the classes of its controls."""
+        form: forms.Form = super().form
+        for field in form.fields.values():
+            select = isinstance(field.widget, forms.Select)
+            kind = "form-select" if select else "form-control"
+            field.widget.attrs.setdefault("class", kind)
+        return form
+
+
+class RunFilter(ListFilter):
+    """Which runs: by time, status, payer, tool, error or text."""
+
+    period = filters.ChoiceFilter(
+        choices=_PERIODS, method="keep", empty_label=None, label="Period"
+    )
+    first = filters.DateFilter(method="keep", widget=_day(), label="From")
+    last = filters.DateFilter(method="keep", widget=_day(), label="To")
+    status = filters.MultipleChoiceFilter(choices=Run.Status.choices, label="Status")
+    team = filters.ChoiceFilter(choices=team_choices, label="Team")
+    environment = filters.ChoiceFilter(choices=environment_choices, label="Environment")
+    tool = filters.CharFilter(
+        method="with_tool", widget=_search("server.tool"), label="Tool"
+    )
+    principal = filters.CharFilter(
+        method="of_principal", widget=_search("account"), label="Principal"
+    )
+    error = filters.CharFilter(
+        method="with_error", widget=_search("timeout"), label="Error code"
+    )
+    task = filters.CharFilter(
+        method="of_task", widget=_search("id or name"), label="Task"
+    )
+    q = filters.CharFilter(
+        method="with_text", widget=_search("Run id, script or output"), label="Text"
+    )
+
+    class Meta:
+        model = Run
+        fields: list[str] = []
+
+    def filter_queryset(self, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        """Every filter, and the period that applies when none is chosen."""
+        found: QuerySet[Run] = super().filter_queryset(queryset)
+        if period := self.window(at=now()):
+            found = found.filter(queued_at__gte=period.start, queued_at__lt=period.end)
+        return found
+
+    def window(self, *, at: datetime) -> Period | None:
+        """The chosen period; None for all time. Raises Invalid."""
+        values = self.form.cleaned_data
+        first: date | None = values.get("first")
+        last: date | None = values.get("last")
+        zone = settings.REPORT_TIME_ZONE
+        if first or last:
+            begin = first or last or at.date()
+            return custom(begin, last or max(at.date(), begin), zone=zone)
+        name = values.get("period") or DEFAULT_PERIOD
+        return preset(name, zone=zone, at=at) if name in PRESETS else None
+
+    def keep(self, queryset: QuerySet[Run], _: str, __: Any) -> QuerySet[Run]:
+        """The fields of the period act together, in ``filter_queryset``."""
+        return queryset
+
+    def with_tool(self, queryset: QuerySet[Run], _: str, value: str) -> QuerySet[Run]:
+        calls = ToolCall.objects.filter(run=OuterRef("pk"), tool=value)
+        return queryset.filter(Exists(calls) | Q(direct_tool=value))
+
+    def of_principal(
+        self, queryset: QuerySet[Run], _: str, value: str
+    ) -> QuerySet[Run]:
+        return queryset.filter(
+            Q(principal__icontains=value) | Q(principal_label__icontains=value)
+        )
+
+    def with_error(self, queryset: QuerySet[Run], _: str, value: str) -> QuerySet[Run]:
+        # As the column is text: a quote inside a JSON string is escaped, so no
+        # script can write this into its message.
+        return queryset.annotate(error_text=Cast("error", TextField())).filter(
+            error_text__contains=f'"code":{json.dumps(value)}'
+        )
+
+    def of_task(self, queryset: QuerySet[Run], _: str, value: str) -> QuerySet[Run]:
+        return queryset.filter(Q(task__uid=value) | Q(task__label__icontains=value))
+
+    def with_text(self, queryset: QuerySet[Run], _: str, value: str) -> QuerySet[Run]:
+        return queryset.filter(
+            Q(uid__startswith=value)
+            | Q(code__icontains=value)
+            | Q(stdout__icontains=value)
+        )
+
+
+class ServerFilter(ListFilter):
+    """Which servers: by text, status, health and transport."""
+
+    q = filters.CharFilter(
+        method="with_text", widget=_search("Name or description"), label="Search"
+    )
+    status = filters.ChoiceFilter(choices=Server.Status.choices, label="Status")
+    health = filters.ChoiceFilter(choices=Server.Health.choices, label="Health")
+    transport = filters.ChoiceFilter(
+        choices=Server.Transport.choices, label="Transport"
+    )
+
+    class Meta:
+        model = Server
+        fields: list[str] = []
+
+    def with_text(
+        self, queryset: QuerySet[Server], _: str, value: str
+    ) -> QuerySet[Server]:
+        return queryset.filter(
+            Q(name__icontains=value) | Q(description__icontains=value)
+        )
+
+
+_CONFIRMED = [("yes", "Confirmed"), ("no", "To be confirmed")]
+_OFFERED = [("yes", "Offered"), ("no", "Removed"), ("all", "Both")]
+
+
+class ToolFilter(ListFilter):
+    """Which tools: by text, server, effect and its review, environment and tag."""
+
+    q = filters.CharFilter(
+        method="with_text", widget=_search("Name, description or tag"), label="Search"
+    )
+    server = filters.ChoiceFilter(
+        choices=lambda: [
+            (name, name)
+            for name in Server.objects.order_by("name").values_list("name", flat=True)
+        ],
+        field_name="server__name",
+        label="Server",
+    )
+    effect = filters.ChoiceFilter(choices=Effect.choices, label="Effect")
+    confirmed = filters.ChoiceFilter(
+        choices=_CONFIRMED, method="is_confirmed", label="Effect review"
+    )
+    environment = filters.ChoiceFilter(
+        choices=environment_choices, field_name="environments__slug", label="Enabled in"
+    )
+    tag = filters.CharFilter(method="with_tag", widget=_search("tag"), label="Tag")
+    offered = filters.ChoiceFilter(choices=_OFFERED, method="keep", label="Offered")
+
+    class Meta:
+        model = Tool
+        fields: list[str] = []
+
+    def filter_queryset(self, queryset: QuerySet[Tool]) -> QuerySet[Tool]:
+        """Every filter; removed tools only where they are asked for."""
+        found: QuerySet[Tool] = super().filter_queryset(queryset)
+        wanted = self.form.cleaned_data.get("offered") or "yes"
+        if wanted == "all":
+            return found
+        return found.filter(removed_at__isnull=wanted == "yes")
+
+    def keep(self, queryset: QuerySet[Tool], _: str, __: Any) -> QuerySet[Tool]:
+        """Acts in ``filter_queryset``, since it has a default."""
+        return queryset
+
+    def with_text(self, queryset: QuerySet[Tool], _: str, value: str) -> QuerySet[Tool]:
+        for word in value.replace(".", " ").split()[:8]:
+            queryset = queryset.filter(
+                Q(name__icontains=word)
+                | Q(server__name__icontains=word)
+                | Q(original__icontains=word)
+                | Q(current__description__icontains=word)
+                | Q(tags__contains=[word.lower()])
+            )
+        return queryset
+
+    def is_confirmed(
+        self, queryset: QuerySet[Tool], _: str, value: str
+    ) -> QuerySet[Tool]:
+        if value == "yes":
+            return queryset.exclude(effect_confirmed_by="")
+        return queryset.filter(effect_confirmed_by="")
+
+    def with_tag(self, queryset: QuerySet[Tool], _: str, value: str) -> QuerySet[Tool]:
+        return queryset.filter(tags__contains=[value.lower()])

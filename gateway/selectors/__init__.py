@@ -1,0 +1,1 @@
+"""Reads of the catalog and of the runs, shaped for pages and the API."""

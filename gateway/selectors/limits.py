@@ -1,0 +1,42 @@
+"""What a run used of what it was allowed."""
+
+from dataclasses import dataclass
+
+from gateway.models import Run
+from gateway.sandbox.api import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """One limit: used and allowed in ``unit``; ``share`` is at most 1."""
+
+    label: str
+    used: float
+    allowed: float
+    unit: str
+    share: float
+
+
+def limits_used(run: Run) -> tuple[LimitUse, ...]:
+    """Use of each limit by a run that ended; nothing before that."""
+    if not run.usage.get("sandbox"):
+        return ()
+    allowed = Limits()
+    megabytes = _figure(run, "peak_memory_bytes") / 2**20
+    output = len(run.stdout.encode()) / 1024
+    return (
+        _use("Wall time", _figure(run, "wall_seconds"), allowed.wall_seconds, "s"),
+        _use("CPU time", _figure(run, "cpu_seconds"), allowed.cpu_seconds, "s"),
+        _use("Memory", megabytes, allowed.memory_mb, "MiB"),
+        _use("Tool calls", run.tool_calls, allowed.calls, "calls"),
+        _use("Output", output, allowed.stdout_bytes / 1024, "kB"),
+    )
+
+
+def _figure(run: Run, name: str) -> float:
+    value = run.usage.get("sandbox", {}).get(name, 0)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _use(label: str, used: float, allowed: float, unit: str) -> LimitUse:
+    return LimitUse(label, used, allowed, unit, min(1.0, used / allowed))
