@@ -208,6 +208,8 @@ LOGGING = {
     "loggers": {
         "httpx2": {"level": "WARNING"},
         "mcp": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
     },
 }
 
