@@ -31,10 +31,10 @@ from gateway.connectors.api import (
     UpstreamTool,
 )
 from gateway.connectors.deadline import Deadline, Faults
-from gateway.connectors.http import HttpDispatcher, SessionLost
+from gateway.connectors.http import HttpDispatcher
 from gateway.connectors.listing import read_pages
 from gateway.connectors.stdio import StdioDispatcher
-from gateway.connectors.wire import WireResult
+from gateway.connectors.wire import SessionLost, WireResult
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
@@ -247,11 +247,9 @@ class Connection:
             try:
                 raw = await live.session.send_request(request, _ANY)
             except SessionLost:
-                if attempt == 2:
-                    raise UpstreamError(
-                        PROTOCOL, f"Server {self.spec.name!r} forgets its sessions."
-                    ) from None
                 deadline.sent = False
+                if attempt == 2:
+                    raise
                 live = await self._reopen(live)
             except MCPError as error:
                 # The tool's schema asks for headers that only a listing tells of.

@@ -22,6 +22,7 @@ from gateway.connectors.api import (
     UpstreamError,
 )
 from gateway.connectors.redaction import Redactor
+from gateway.connectors.wire import SessionLost
 
 # The server has looked at the request and turned it down.
 _NOT_ACTED_ON = frozenset(
@@ -41,6 +42,8 @@ class Faults:
         name = self.name
         if isinstance(error, BaseExceptionGroup):
             return self.explain(error.exceptions[0], sent=sent)
+        if isinstance(error, SessionLost):
+            return self.explain(error.error, sent=False)
         if isinstance(error, UpstreamError):
             text = self.redact(error.message)
             return UpstreamError(

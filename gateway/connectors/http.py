@@ -28,16 +28,12 @@ from gateway.connectors.http_client import (
 from gateway.connectors.redaction import public_url
 from gateway.connectors.sse import event_data
 from gateway.connectors.values import as_object, encode
-from gateway.connectors.wire import WireDispatcher, WireResult
+from gateway.connectors.wire import SessionLost, WireDispatcher, WireResult
 
 SESSION_HEADER = "mcp-session-id"
 MAX_REDIRECTS = 3
 COURTESY_SECONDS = 2.0
 ERROR_BODY_BYTES = 64 * 1024
-
-
-class SessionLost(Exception):
-    """The server has forgotten our session; it did not act on the request."""
 
 
 class HttpDispatcher(WireDispatcher):
@@ -232,7 +228,7 @@ class HttpDispatcher(WireDispatcher):
         if headers.get("content-type", "").startswith("application/json"):
             await self._raise_rpc_error(method, response)
         if status == 404 and self._session_id is not None:
-            raise SessionLost
+            raise self._forgotten()
         if status < 500:
             self._probe_failed(method)
         hint = (
@@ -257,8 +253,12 @@ class HttpDispatcher(WireDispatcher):
         if self._session_id is not None and (
             response.status == 404 or "session" in text
         ):
-            raise SessionLost
+            raise self._forgotten()
         self.settle(method, message, len(body))
+
+    def _forgotten(self) -> SessionLost:
+        text = f"Server {self.spec.name!r} forgets its sessions."
+        return SessionLost(UpstreamError(UNREACHABLE, text, retryable=True))
 
     def _probe_failed(self, method: str) -> None:
         """Let the era negotiation fall back to `initialize`."""

@@ -14,9 +14,10 @@ from mcp_types import REQUEST_TIMEOUT
 
 from gateway.connectors.api import UNREACHABLE, ServerSpec, UpstreamError
 from gateway.connectors.values import encode
-from gateway.connectors.wire import WireDispatcher
+from gateway.connectors.wire import SessionLost, WireDispatcher
 
 STOP_SECONDS = 2.0
+EXIT_SECONDS = 0.5
 MAX_UNREAD_BYTES = 4 * 1024 * 1024
 MAX_INBOUND = 32
 STDERR_TAIL = 4 * 1024
@@ -85,10 +86,13 @@ class StdioDispatcher(WireDispatcher):
         params: Mapping[str, Any] | None,
         opts: CallOptions | None = None,
     ) -> dict[str, Any]:
-        """Send one request and await its result. Raises MCPError, UpstreamError."""
+        """Send one request and await its result.
+
+        Raises MCPError, UpstreamError, SessionLost.
+        """
         opts = opts or {}
         if self.closed.is_set():
-            raise self._gone("is not running", sent=False)
+            raise SessionLost(self._gone("is not running", sent=False))
         request_id, message = self.request(method, params)
         future: asyncio.Future[tuple[dict[str, Any], int]] = (
             asyncio.get_running_loop().create_future()
@@ -118,7 +122,7 @@ class StdioDispatcher(WireDispatcher):
         message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
         if params:
             message["params"] = params
-        with suppress(UpstreamError):
+        with suppress(UpstreamError, SessionLost):
             self._write(message)
 
     def received(self, data: bytes) -> None:
@@ -138,6 +142,14 @@ class StdioDispatcher(WireDispatcher):
         self._exited.set()
         code = self._transport.get_returncode() if self._transport else None
         self._lost(f"stopped (exit code {code})", sent=True)
+
+    def closed_output(self) -> None:
+        """Nothing more will come; the process mostly ends at the same time."""
+        asyncio.get_running_loop().call_later(EXIT_SECONDS, self._output_gone)
+
+    def _output_gone(self) -> None:
+        if not self.closed.is_set():
+            self._lost("closed its output", sent=True)
 
     def _message(self, line: bytes) -> None:
         try:
@@ -162,20 +174,20 @@ class StdioDispatcher(WireDispatcher):
 
     async def _reply(self, message: dict[str, Any]) -> None:
         reply = await self.answer(message)
-        with suppress(UpstreamError):
+        with suppress(UpstreamError, SessionLost):
             self._write(reply)
 
     def _write(self, message: dict[str, Any]) -> None:
         pipe = self._stdin
         if pipe is None or pipe.is_closing():
-            raise self._gone("is not running", sent=False)
+            raise SessionLost(self._gone("is not running", sent=False))
         if pipe.get_write_buffer_size() > MAX_UNREAD_BYTES:
             raise self._gone("does not read its input", sent=False)
         pipe.write(encode(message) + b"\n")
 
     def _cancel_upstream(self, request_id: int, opts: CallOptions) -> None:
         if opts.get("cancel_on_abandon", True):
-            with suppress(UpstreamError):
+            with suppress(UpstreamError, SessionLost):
                 self._write(
                     {
                         "jsonrpc": "2.0",
@@ -261,6 +273,10 @@ class _Pipes(asyncio.SubprocessProtocol):
             self._owner.received(body)
         else:
             self._owner.complained(body)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd == 1:
+            self._owner.closed_output()
 
     def process_exited(self) -> None:
         self._owner.exited()

@@ -27,6 +27,14 @@ FRAME_BYTES = 64 * 1024
 DUPLICATE_FACTOR = 2
 
 
+class SessionLost(Exception):
+    """The session is gone, and the server did not act on this request."""
+
+    def __init__(self, error: UpstreamError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 class WireResult(dict[str, Any]):
     """A raw result that remembers how many bytes its message had."""
 

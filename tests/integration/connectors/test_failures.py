@@ -186,6 +186,15 @@ def test_a_killed_server_is_restarted_at_the_next_call(
     assert second != first
 
 
+def test_a_server_that_closes_its_output(pool: UpstreamPool, rough: ServerSpec) -> None:
+    first = pool.call(rough, "pid", {}, timeout=10).value
+    error = failure(pool, rough, "mute")
+    assert "closed its output" in error.message
+    assert error.sent
+    assert pool.call(rough, "pid", {}, timeout=20).value != first
+    assert not alive(first)
+
+
 def test_a_command_that_does_not_exist(pool: UpstreamPool) -> None:
     spec = ServerSpec("none:1", "none", "stdio", command=("/no/such/program",))
     error = failure(pool, spec, "x")

@@ -78,6 +78,9 @@ def call(request: dict[str, Any]) -> dict[str, Any] | None:
         )
         sys.stderr.flush()
         os._exit(3)
+    if name == "mute":
+        os.close(1)
+        time.sleep(30)
     if name == "hang":
         time.sleep(30)
     if name == "garbage":
