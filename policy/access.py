@@ -15,6 +15,7 @@ RUNS_READ = "runs.read"
 RUNS_EXECUTE = "runs.execute"
 AUDIT_READ = "audit.read"
 COSTS_READ = "costs.read"
+COSTS_ADMIN = "costs.admin"
 IDENTITY_READ = "identity.read"
 IDENTITY_ADMIN = "identity.admin"
 
@@ -28,7 +29,7 @@ _ALLOWS: dict[str, frozenset[str]] = {
     Role.AUDITOR: frozenset(
         {CATALOG_READ, RUNS_READ, AUDIT_READ, COSTS_READ, IDENTITY_READ}
     ),
-    Role.FINANCE: frozenset({CATALOG_READ, RUNS_READ, COSTS_READ}),
+    Role.FINANCE: frozenset({CATALOG_READ, RUNS_READ, COSTS_READ, COSTS_ADMIN}),
     Role.ADMIN: frozenset(
         {
             CATALOG_READ,
@@ -37,6 +38,7 @@ _ALLOWS: dict[str, frozenset[str]] = {
             RUNS_EXECUTE,
             AUDIT_READ,
             COSTS_READ,
+            COSTS_ADMIN,
             IDENTITY_READ,
             IDENTITY_ADMIN,
         }
