@@ -10,7 +10,7 @@ from gateway.codemode.definitions import ToolDef
 from gateway.codemode.diagnostics import Diagnostic, Source
 from gateway.codemode.schemas import Parameters, allows_null, parameters
 from gateway.codemode.stubs import call_line
-from gateway.codemode.validate import ArgumentProblem, Validators
+from gateway.codemode.validate import ArgumentProblem, Validators, show_path
 
 _TYPE_KINDS = frozenset({"type", "enum", "const"})
 _MISSING = object()
@@ -200,7 +200,8 @@ class CallChecker:
         problems = self._validators.check(tool, literals)
         for problem, name in _by_argument(problems, literals):
             code = "wrong_type" if problem.kind in _TYPE_KINDS else "wrong_value"
-            text = f"{tool.full_name}: {problem.path[2:]} {problem.message}."
+            where = name + show_path(problem.steps[1:])[1:]
+            text = f"{tool.full_name}: {where} {problem.message}."
             if problem.suggestion:
                 text += f" {problem.suggestion}"
             yield self._source.at(values[name], code, text, self._line(tool))

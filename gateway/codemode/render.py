@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from core.errors import Invalid
@@ -9,13 +10,20 @@ from gateway.codemode import tokens
 from gateway.codemode.definitions import Schema, ToolDef
 from gateway.codemode.paths import ITEMS, find_schema, parse, show
 from gateway.codemode.pytypes import Types
-from gateway.codemode.schemas import merged, required_names, resolve
+from gateway.codemode.schemas import merged, parameters, required_names, resolve
 from gateway.codemode.search import Hits
 from gateway.codemode.stubs import call_line, first_sentence, signature
 
 BRIEF, DETAILED, FULL = "brief", "detailed", "full"
 DETAILS = (BRIEF, DETAILED, FULL)
 _MAX_ROWS = 100
+_MAX_NODES = 3000
+_MAX_BRANCHES = 20
+_NESTED = ("properties", "items", "anyOf", "oneOf", "additionalProperties")
+_NOT_SHOWN = ("$defs", "definitions", "components", "example", "examples")
+# Real schemas have 3 to 5 characters a token: what is longer than this many a token
+# is over the budget without counting.
+_MAX_CHARS_PER_TOKEN = 12
 
 
 def render_search(hits: Hits, detail: str, token_budget: int) -> dict[str, Any]:
@@ -82,7 +90,7 @@ def _within(
     left = budget
     for number, tool in enumerate(tools):
         row = _row(tool, detail)
-        cost = _cost(row)
+        cost = _cost(row, budget)
         if cost > left:
             # The first one always comes, if need be in a smaller form.
             row, cost = _smaller(tool, detail, budget if not shown else left)
@@ -93,8 +101,11 @@ def _within(
     return shown, ()
 
 
-def _cost(row: Any) -> int:
-    return tokens.count(row if isinstance(row, str) else json.dumps(row))
+def _cost(row: Any, budget: int) -> int:
+    text = row if isinstance(row, str) else json.dumps(row, default=str)
+    if len(text) > budget * _MAX_CHARS_PER_TOKEN:
+        return len(text)
+    return tokens.count(text)
 
 
 def _row(tool: ToolDef, detail: str) -> Any:
@@ -129,7 +140,7 @@ def _smaller(tool: ToolDef, detail: str, budget: int) -> tuple[Any, int]:
             row["description"] = tool.description[:600]
             row.pop("outputSchema", None)
             row["cut"] = "Schema cut: get_schema with a path such as $.name goes deeper"
-            cost = _cost(row)
+            cost = _cost(row, budget)
             if cost <= budget:
                 return row, cost
         names = list(
@@ -139,7 +150,7 @@ def _smaller(tool: ToolDef, detail: str, budget: int) -> tuple[Any, int]:
             or ()
         )
         row = {"name": tool.full_name, "parameters": names[:_MAX_ROWS], "cut": "…"}
-        return row, _cost(row)
+        return row, _cost(row, budget)
     text = f"{call_line(tool)}\n# Cut: get_schema with a path such as $.name shows more"
     cost = tokens.count(text)
     if cost <= budget:
@@ -148,42 +159,51 @@ def _smaller(tool: ToolDef, detail: str, budget: int) -> tuple[Any, int]:
     return line, tokens.count(line)
 
 
+@dataclass(slots=True)
+class _Pruner:
+    """Copies a schema down to a depth, references followed, at most so many nodes."""
+
+    root: Schema
+    left: int = _MAX_NODES
+
+    def prune(self, schema: Any, depth: int) -> Any:
+        if not isinstance(schema, Mapping):
+            return schema
+        self.left -= 1
+        resolved = resolve(schema, self.root)
+        part = dict(merged(resolved.schema, self.root))
+        for key in _NOT_SHOWN:
+            part.pop(key, None)
+        if resolved.problem:
+            part["$comment"] = resolved.problem
+        for key in _NESTED:
+            if isinstance(part.get(key), (Mapping, list)):
+                if depth <= 0 or self.left <= 0:
+                    del part[key]
+                    part["$comment"] = "deeper parts left out"
+                else:
+                    part[key] = self._nested(key, part[key], depth - 1)
+        return part
+
+    def _nested(self, key: str, value: Any, depth: int) -> Any:
+        if isinstance(value, list):
+            return [self.prune(one, depth) for one in value[:_MAX_BRANCHES]]
+        if key == "properties":
+            return {name: self.prune(one, depth) for name, one in value.items()}
+        return self.prune(value, depth)
+
+
 def prune(schema: Any, depth: int, root: Schema | None = None) -> Any:
     """A schema without what lies deeper than `depth`, references followed."""
-    root = schema if root is None else root
-    if not isinstance(schema, Mapping):
-        return schema
-    resolved = resolve(schema, root)
-    part = dict(merged(resolved.schema, root))
-    for key in ("$defs", "definitions", "examples", "example", "components"):
-        part.pop(key, None)
-    if resolved.problem:
-        part["$comment"] = resolved.problem
-    nested = ("properties", "items", "anyOf", "oneOf", "additionalProperties")
-    if depth <= 0:
-        dropped = [key for key in nested if isinstance(part.get(key), (Mapping, list))]
-        for key in dropped:
-            del part[key]
-        if dropped:
-            part["$comment"] = "deeper parts left out"
-        return part
-    properties = part.get("properties")
-    if isinstance(properties, Mapping):
-        part["properties"] = {
-            name: prune(value, depth - 1, root) for name, value in properties.items()
-        }
-    for key in ("items", "additionalProperties"):
-        if isinstance(part.get(key), Mapping):
-            part[key] = prune(part[key], depth - 1, root)
-    for key in ("anyOf", "oneOf"):
-        if isinstance(part.get(key), list):
-            part[key] = [prune(one, depth - 1, root) for one in part[key][:20]]
-    return part
+    return _Pruner(schema if root is None else root).prune(schema, depth)
 
 
 def _part(tool: ToolDef, path: str, detail: str, budget: int) -> dict[str, Any]:
-    root = tool.input_schema
-    schema = find_schema(root, path)
+    root, steps = tool.input_schema, parse(path)
+    into_result = steps[0] == "return" and "return" not in parameters(root).properties
+    if into_result and tool.output_schema is not None:
+        root, steps = tool.output_schema, steps[1:]
+    schema = find_schema(root, show(steps))
     where = show(parse(path))
     answer: dict[str, Any] = {
         "summary": f"{tool.full_name} at {where}",
@@ -235,6 +255,6 @@ def _fields(schema: Schema, root: Schema, where: str, budget: int) -> dict[str, 
 def _fitted(schema: Schema, root: Schema, budget: int) -> Any:
     for depth in (6, 4, 3, 2, 1, 0):
         part = prune(schema, depth, root)
-        if _cost(part) <= budget:
+        if _cost(part, budget) <= budget:
             return part
     return {"$comment": "too large even at depth 0: ask for detail=detailed"}

@@ -12,6 +12,8 @@ from gateway.codemode.typescript import typescript_signature
 
 __all__ = ["call_line", "first_sentence", "signature", "typescript_signature"]
 
+# Where a path into the result begins, beside `$` for the arguments.
+RETURN = "$.return"
 _MAX_DESCRIPTION = 600
 _MAX_NOTE = 140
 _MAX_CUTS = 6
@@ -41,6 +43,8 @@ class _Parameter:
 
 def first_sentence(text: str, limit: int = _MAX_NOTE) -> str:
     """The first sentence of a description on one line, cut at a word."""
+    # A line break before a capital ends a headline that has no full stop.
+    text = re.split(r"\n\s*\n|(?<=[\w)])\s*\n(?=\s*[A-Z])", text.strip(), maxsplit=1)[0]
     flat = " ".join(text.split())
     match = re.search(r"[.!?](?=\s)", flat)
     sentence = flat[: match.end()] if match else flat
@@ -69,7 +73,15 @@ def call_line(tool: ToolDef) -> str:
     """The signature on one line with its full name, for error messages."""
     takes = parameters(tool.input_schema)
     found = _read(takes, Types(tool.input_schema, max_depth=0))
-    return f"{tool.full_name}({_arguments(found, takes)})"
+    odd = ", ".join(
+        f'"{one.name}": {one.kind}{"" if one.required else " | omitted"}'
+        for one in found
+        if not is_plain_name(one.name)
+    )
+    text = _arguments(found, takes)
+    if odd:
+        text = text.replace("**others: Any", f"**{{{odd}}}")
+    return f"{tool.full_name}({text})"
 
 
 def _read(takes: Parameters, types: Types) -> list[_Parameter]:
@@ -121,7 +133,7 @@ def _returns(tool: ToolDef, types: Types) -> tuple[str, Types]:
     output = Types(schema or {}, max_depth=2, taken=tuple(types.names))
     if not schema:
         return ANY, output
-    return output.of(schema, "$", f"{tool.name}_result"), output
+    return output.of(schema, RETURN, f"{tool.name}_result"), output
 
 
 def _docstring(tool: ToolDef, found: list[_Parameter], takes: Parameters) -> list[str]:
