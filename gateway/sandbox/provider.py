@@ -8,7 +8,6 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from gateway.sandbox import image, spec
@@ -24,7 +23,7 @@ from gateway.sandbox.errors import (
 from gateway.sandbox.member import Boot, Member, boot
 from gateway.sandbox.namespace import Namespace
 from gateway.sandbox.pool import Pool
-from gateway.sandbox.runsc import choose_platform, find_runsc
+from gateway.sandbox.runsc import find_runsc, prepare
 from gateway.sandbox.watch import Watch, Watched
 
 _log = logging.getLogger(__name__)
@@ -57,7 +56,6 @@ class GVisorProvider:
         self._open = False
         self._closing = False
         self._image: image.Image | None = None
-        self._platform = ""
         self._runs = 0
 
     def start(self) -> None:
@@ -80,15 +78,12 @@ class GVisorProvider:
             self._namespace = Namespace()
             try:
                 self._namespace.start(self._claim)
-                self._plan = Boot(runsc, "", self._folder, _BOOT_SECONDS)
-                self._platform = self._platform_wish or choose_platform(
-                    self._plan, self._namespace
-                )
+                plan = Boot(runsc, self._platform_wish, self._folder, _BOOT_SECONDS)
+                self._plan = prepare(plan, self._namespace)
             except SandboxUnavailable:
                 self._namespace.close()
                 self._remove_folder()
                 raise
-            self._plan = replace(self._plan, platform=self._platform)
             self._watch = Watch()
             self._executor = ThreadPoolExecutor(_CALL_THREADS, "sandbox-call")
             self._pool = Pool(self._boot, size=self._size, boots=self._boots)
@@ -194,7 +189,8 @@ class GVisorProvider:
             "provider": self.name,
             "open": True,
             "runsc": str(self._plan.runsc),
-            "platform": self._platform,
+            "platform": self._plan.platform,
+            "restored": self._plan.checkpoint is not None,
             "image": self._image.digest,
             "keeper_alive": self._namespace.alive,
             "size": self._size,

@@ -1,14 +1,16 @@
 """Finds runsc and the platform on which it works here."""
 
+import logging
 import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from gateway.sandbox.errors import SandboxUnavailable
-from gateway.sandbox.member import Boot, boot
+from gateway.sandbox.member import Boot, boot, checkpoint
 from gateway.sandbox.namespace import Namespace
 
+_log = logging.getLogger(__name__)
 PLATFORMS = ("systrap", "ptrace")  # kvm may hang instead of failing: never tried
 _PLACES = (Path("/usr/local/lib/tollgate/runsc"), Path("/usr/local/bin/runsc"))
 _TEST_SECONDS = 20.0
@@ -39,15 +41,28 @@ def find_runsc(wish: str, work_dir: Path) -> Path:
     raise SandboxUnavailable("runsc is missing: run deploy/install-runsc as root")
 
 
-def choose_platform(plan: Boot, namespace: Namespace) -> str:
-    """The first platform that boots a sandbox in time. Raises SandboxUnavailable."""
+def prepare(plan: Boot, namespace: Namespace) -> Boot:
+    """The plan with the first platform that boots a sandbox in time.
+
+    That sandbox is saved for others to be restored from, where this works; else they
+    are booted one by one. Raises SandboxUnavailable.
+    """
     reasons = []
-    for platform in PLATFORMS:
+    for platform in [plan.platform] if plan.platform else PLATFORMS:
         test = replace(plan, platform=platform, timeout=_TEST_SECONDS)
         try:
-            boot(test, namespace).dispose()
+            member = boot(test, namespace)
         except SandboxUnavailable as error:
             reasons.append(f"{platform}: {error}")
-        else:
-            return platform
+            continue
+        chosen = replace(plan, platform=platform)
+        try:
+            saved = replace(test, checkpoint=checkpoint(test, namespace, member))
+            boot(saved, namespace).dispose()
+            chosen = replace(chosen, checkpoint=saved.checkpoint)
+        except SandboxUnavailable as error:
+            _log.warning("sandboxes are booted, not restored: %s", error)
+        finally:
+            member.dispose()
+        return chosen
     raise SandboxUnavailable("; ".join(reasons))

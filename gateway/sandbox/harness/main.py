@@ -57,6 +57,10 @@ def main() -> None:
     channel.send('{"t":"ready"}')
     _to_null(2)  # until here an error of our own goes to the host's log
     job = channel.receive()
+    while job.get("warm"):  # restored from a checkpoint, with all pages cold
+        _warm_up(channel, output)
+        channel.send('{"t":"ready"}')
+        job = channel.receive()
     for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
         setattr(sys, name, output)
     _limit(job["limits"])
