@@ -1,5 +1,10 @@
-"""Pages and API of this app."""
+"""Pages of this app."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from audit.views import events
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("audit/", events.event_list, name="audit"),
+    path("audit/<slug:uid>/", events.event, name="event"),
+]

@@ -80,7 +80,7 @@ def chips(request: HttpRequest, labels: Mapping[str, str]) -> tuple[Chip, ...]:
 
 def filters_of(request: HttpRequest) -> dict[str, list[str]]:
     """The filters in the address, as an export puts them on record."""
-    return {name: values for name, values in _query(request).lists()}
+    return dict(_query(request).lists())
 
 
 def _query(request: HttpRequest) -> QueryDict:
