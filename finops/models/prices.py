@@ -1,5 +1,7 @@
 """The price book, valid in time and in knowledge."""
 
+from decimal import Decimal
+
 from django.db import models
 
 
@@ -36,3 +38,13 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sku} {self.amount} {self.currency} a {self.unit}"
+
+    @property
+    def amount_text(self) -> str:
+        """The amount without trailing zeros."""
+        return f"{self.amount.normalize():f}"
+
+    @property
+    def million(self) -> Decimal:
+        """What a million units cost."""
+        return self.amount * 1_000_000

@@ -1,0 +1,175 @@
+"""What the templates of the cost pages get."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from core.period import Period, custom
+from finops.compare import NEITHER, Delta, relative
+from finops.figures import Figure, Stack, stacked_bars
+from finops.labels import LABELS, group_label, group_query, report_url, runs_url
+from finops.selectors.breakdown import Breakdown, Group, by_time, totals_by_time
+from finops.selectors.scope import Scope
+
+PERIODS = (
+    ("24h", "24 hours"),
+    ("7d", "7 days"),
+    ("30d", "30 days"),
+    ("90d", "90 days"),
+    ("month", "This month"),
+    ("last-month", "Last month"),
+)
+_STACKS = 6
+_COLUMNS = (
+    ("cost", "Cost"),
+    ("calls", "Tool calls"),
+    ("tokens", "Tokens"),
+    ("runs", "Runs"),
+    ("success", "Successful runs"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A group with its words and links ("" for none)."""
+
+    group: Group
+    label: str
+    url: str
+    runs_url: str
+    share: float | None
+    delta: Delta
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A link among others of its kind."""
+
+    label: str
+    url: str
+    current: bool
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that the table can be sorted by; ``order`` is what aria-sort says."""
+
+    label: str
+    url: str
+    order: str
+
+
+def rows(report: Breakdown, period: Period, chosen: Mapping[str, str]) -> list[Row]:
+    """The groups of a report as its table shows them."""
+    return [_row(report, group, period, chosen) for group in report.groups]
+
+
+def _row(
+    report: Breakdown, group: Group, period: Period, chosen: Mapping[str, str]
+) -> Row:
+    query = group_query(report.dimension, group.key, chosen)
+    window = period
+    if report.dimension == "day":
+        day = date.fromisoformat(group.key)
+        window = custom(day, day, zone=period.zone)
+    return Row(
+        group=group,
+        label=group_label(report.dimension, group.key),
+        url=report_url(report.dimension, query) if query else "",
+        runs_url=runs_url(query, window) if query and group.runs else "",
+        share=group.share_of(report.total.cost),
+        delta=relative(group.cost, group.before, better=NEITHER),
+    )
+
+
+def tabs(chosen: Mapping[str, str], current: str) -> list[Tab]:
+    """One tab a dimension, with the same filters."""
+    kept = {name: value for name, value in chosen.items() if value}
+    return [
+        Tab(label, f"?{urlencode({**kept, 'by': name})}", name == current)
+        for name, label in LABELS.items()
+    ]
+
+
+def periods(chosen: Mapping[str, str], current: str) -> list[Tab]:
+    """The presets, each without the custom dates."""
+    kept = {
+        name: value
+        for name, value in chosen.items()
+        if value and name not in {"first", "last"}
+    }
+    return [
+        Tab(label, f"?{urlencode({**kept, 'period': name})}", name == current)
+        for name, label in PERIODS
+    ]
+
+
+def columns(chosen: Mapping[str, str], sort: str) -> list[Column]:
+    """The sortable columns; the first click sorts the largest first."""
+    kept = {name: value for name, value in chosen.items() if value}
+    found = []
+    for name, label in _COLUMNS:
+        down = sort == f"-{name}"
+        url = f"?{urlencode({**kept, 'sort': name if down else f'-{name}'})}"
+        order = "descending" if down else "ascending" if sort == name else ""
+        found.append(Column(label, url, order))
+    return found
+
+
+def ordered(found: list[Row], sort: str) -> list[Row]:
+    """Rows by a column; an unknown name leaves them as the report has them."""
+    name = sort.removeprefix("-")
+    if name not in dict(_COLUMNS):
+        return found
+
+    def value(row: Row) -> Decimal | float:
+        figure: Decimal | float | None = getattr(row.group, name)
+        return -1 if figure is None else figure
+
+    return sorted(found, key=value, reverse=sort.startswith("-"))
+
+
+def figure(
+    scope: Scope, period: Period, report: Breakdown, chosen: Mapping[str, str]
+) -> Figure:
+    """Cost by day or hour, stacked by the largest groups."""
+    buckets = list(period.buckets())
+    names = [period.local(bucket) for bucket in buckets]
+    before = totals_by_time(scope, period.previous)
+    return stacked_bars(
+        buckets=names,
+        stacks=list(_stacks(scope, period, report, chosen, names)),
+        before=(before + [Decimal(0)] * len(buckets))[: len(buckets)],
+        unit=report.currency,
+    )
+
+
+def _stacks(
+    scope: Scope,
+    period: Period,
+    report: Breakdown,
+    chosen: Mapping[str, str],
+    names: Sequence[str],
+) -> Iterator[Stack]:
+    days = [name[:10] for name in names]
+    if report.dimension == "day":
+        totals = totals_by_time(scope, period)
+        yield Stack("Cost", totals, [_day_url("day", day, chosen) for day in days])
+        return
+    keys = [group.key for group in report.groups[:_STACKS]]
+    costs = by_time(scope, period, report.dimension, keys)
+    for key in keys:
+        query = group_query(report.dimension, key, chosen) or dict(chosen)
+        links = [_day_url(report.dimension, day, query) for day in days]
+        yield Stack(group_label(report.dimension, key), costs[key], links)
+    if any(costs[None]):
+        links = [_day_url(report.dimension, day, chosen) for day in days]
+        yield Stack("All others", costs[None], links, others=True)
+
+
+def _day_url(dimension: str, day: str, query: Mapping[str, Any]) -> str:
+    return report_url(dimension, group_query("day", day, query) or {})

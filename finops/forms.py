@@ -1,0 +1,193 @@
+"""Forms of the cost pages: filters of a report, and a price."""
+
+from datetime import date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.conf import settings
+
+from core.period import MONTHS, PRESETS, Period, custom, preset
+from finops.selectors.breakdown import DIMENSIONS
+from finops.selectors.scope import Scope
+from policy.access import COSTS_READ, Access
+from policy.models import Environment, Project, Team
+
+Choices = list[tuple[str, str]]
+_MODES = [("", "All"), ("script", "Scripts"), ("direct", "Direct calls")]
+
+
+def _day() -> forms.DateInput:
+    return forms.DateInput(
+        attrs={"type": "date", "class": "form-control"}, format="%Y-%m-%d"
+    )
+
+
+def _text(placeholder: str) -> forms.TextInput:
+    return forms.TextInput(
+        attrs={
+            "class": "form-control",
+            "placeholder": placeholder,
+            "autocomplete": "off",
+        }
+    )
+
+
+def _select() -> forms.Select:
+    return forms.Select(attrs={"class": "form-select"})
+
+
+class PeriodFilter(forms.Form):
+    """A period, and filters within what the person may see. Dates win over a preset.
+
+    Fields in ``kept_hidden`` are set by links and stay as they are.
+    """
+
+    default_period = "7d"
+    kept_hidden: tuple[str, ...] = ("period",)
+
+    period = forms.ChoiceField(
+        choices=[(name, name) for name in (*PRESETS, *MONTHS, "custom")], required=False
+    )
+    first = forms.DateField(widget=_day(), required=False, label="From")
+    last = forms.DateField(widget=_day(), required=False, label="To")
+    team = forms.CharField(max_length=40, required=False, label="Team")
+    project = forms.CharField(max_length=81, required=False, label="Project")
+    environment = forms.CharField(max_length=40, required=False, label="Environment")
+    mode = forms.ChoiceField(
+        choices=_MODES, widget=_select(), required=False, label="Kind of run"
+    )
+
+    def __init__(
+        self, data: Any, *, access: Access, zone: str, capability: str = COSTS_READ
+    ):
+        super().__init__(data, auto_id="filter_%s")
+        self.zone = zone
+        self.teams = access.teams_for(capability)
+        for name in self.kept_hidden:
+            self.fields[name].widget = forms.HiddenInput()
+        for name, choices in (
+            ("team", self._teams()),
+            ("project", self._projects()),
+            ("environment", self._environments()),
+        ):
+            # The ledger outlives its teams: a value that is in no list any more
+            # stays a filter. What may be seen is bounded by the scope, not here.
+            chosen = str(data.get(name, ""))
+            gone = chosen and chosen not in dict(choices)
+            more = [(chosen, chosen)] if gone else []
+            self.fields[name].widget = forms.Select(
+                attrs={"class": "form-select"},
+                choices=[("", "All"), *choices, *more],
+            )
+
+    def _teams(self) -> Choices:
+        found = Team.objects.order_by("name", "pk")
+        if self.teams is not None:
+            found = found.filter(slug__in=self.teams)
+        return list(found.values_list("slug", "name"))
+
+    def _projects(self) -> Choices:
+        found = Project.objects.order_by("team__name", "name", "pk")
+        if self.teams is not None:
+            found = found.filter(team__slug__in=self.teams)
+        return [
+            (f"{team}/{slug}", f"{team_name}: {name}")
+            for team, slug, team_name, name in found.values_list(
+                "team__slug", "slug", "team__name", "name"
+            )
+        ]
+
+    def _environments(self) -> Choices:
+        found = Environment.objects.order_by("position", "pk")
+        return list(found.values_list("slug", "name"))
+
+    @property
+    def scope(self) -> Scope:
+        """The rows to count (of a valid form)."""
+        chosen = {
+            name: self.cleaned_data.get(name, "")
+            for name in Scope.__dataclass_fields__
+            if name != "teams"
+        }
+        return Scope(teams=self.teams, **chosen)
+
+    def window(self, *, at: datetime) -> Period:
+        """The period (of a valid form). Raises Invalid."""
+        first: date | None = self.cleaned_data.get("first")
+        last: date | None = self.cleaned_data.get("last")
+        if not first and not last:
+            return preset(self.preset, zone=self.zone, at=at)
+        today = at.astimezone(ZoneInfo(self.zone)).date()
+        end = last or max(today, first or today)
+        return custom(first or end, end, zone=self.zone)
+
+    @property
+    def preset(self) -> str:
+        """The preset in force; "" with dates of one's own."""
+        values = self.cleaned_data
+        if values.get("first") or values.get("last"):
+            return ""
+        name: str = values.get("period") or self.default_period
+        return self.default_period if name == "custom" else name
+
+
+class ReportFilter(PeriodFilter):
+    """What a cost report counts, and by what."""
+
+    default_period = "30d"
+    kept_hidden = ("period", "by", "cost_centre", "principal", "sku")
+
+    tool = forms.CharField(
+        max_length=200, widget=_text("server.tool"), required=False, label="Tool"
+    )
+    model = forms.CharField(
+        max_length=100, widget=_text("name"), required=False, label="Model"
+    )
+    cost_centre = forms.CharField(max_length=40, required=False)
+    principal = forms.CharField(max_length=120, required=False)
+    sku = forms.CharField(max_length=200, required=False)
+    by = forms.ChoiceField(
+        choices=[(name, name) for name in DIMENSIONS], required=False
+    )
+
+    @property
+    def dimension(self) -> str:
+        """What to group by; teams for those who see several."""
+        return self.cleaned_data.get("by") or "team"
+
+
+class PriceForm(forms.Form):
+    """A new price of a SKU, from a day on, with its reason."""
+
+    sku = forms.CharField(
+        max_length=200,
+        label="SKU",
+        widget=_text("tool/crm.*"),
+        help_text="Area and name. A * at the end stands for anything.",
+    )
+    unit = forms.ChoiceField(
+        choices=[
+            (name, name) for name in ("Tokens", "Requests", "Seconds", "GB-Seconds")
+        ],
+        widget=_select(),
+    )
+    amount = forms.DecimalField(
+        min_value=0,
+        max_digits=28,
+        decimal_places=12,
+        label="Price of one unit",
+        widget=forms.TextInput(attrs={"class": "form-control", "inputmode": "decimal"}),
+    )
+    valid_from = forms.DateField(widget=_day(), label="Valid from the start of")
+    reason = forms.CharField(
+        min_length=3,
+        max_length=300,
+        widget=_text("Contract 2026-117"),
+        help_text="Kept in the audit trail.",
+    )
+
+    def starts_at(self) -> datetime:
+        """The beginning of the chosen day in the report's zone (of a valid form)."""
+        day: date = self.cleaned_data["valid_from"]
+        return datetime.combine(day, time(), ZoneInfo(settings.REPORT_TIME_ZONE))

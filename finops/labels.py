@@ -1,0 +1,103 @@
+"""Words of the dimensions, and the addresses behind a group."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from django.urls import NoReverseMatch, reverse
+
+from core.period import PRESETS, Period
+
+LABELS = {
+    "team": "Team",
+    "project": "Project",
+    "environment": "Environment",
+    "cost_centre": "Cost centre",
+    "tool": "Tool",
+    "model": "Model",
+    "principal": "Principal",
+    "sku": "SKU",
+    "day": "Day",
+}
+FILTERS = {
+    "first": "From",
+    "last": "To",
+    "team": "Team",
+    "project": "Project",
+    "environment": "Environment",
+    "mode": "Kind of run",
+    "tool": "Tool",
+    "model": "Model",
+    "cost_centre": "Cost centre",
+    "principal": "Principal",
+    "sku": "SKU",
+}
+_EMPTY = {
+    "tool": "No tool: tokens and sandbox",
+    "model": "Not reported",
+}
+# Filters that the list of runs has too, under the same names.
+_OF_RUNS = frozenset({"team", "environment", "tool", "principal"})
+# The next finer question about a group.
+_FINER = {
+    "team": "project",
+    "cost_centre": "team",
+    "project": "tool",
+    "environment": "team",
+    "tool": "team",
+    "model": "team",
+    "principal": "tool",
+    "sku": "team",
+    "day": "team",
+}
+
+
+def group_label(dimension: str, key: str) -> str:
+    """A group as people read it."""
+    return key or _EMPTY.get(dimension, "None")
+
+
+def group_query(
+    dimension: str, key: str, chosen: Mapping[str, str]
+) -> dict[str, str] | None:
+    """The filters of a group added to those in force; None where there is no such."""
+    if not key:
+        return None
+    kept = {name: value for name, value in chosen.items() if value and name != "by"}
+    if dimension == "day":
+        kept.pop("period", None)
+        return kept | {"first": key, "last": key}
+    return kept | {dimension: key}
+
+
+def report_url(dimension: str, query: Mapping[str, str]) -> str:
+    """The cost report of a group, by the next finer dimension."""
+    return f"{reverse('costs')}?{urlencode({**query, 'by': _FINER[dimension]})}"
+
+
+def runs_url(query: Mapping[str, str], period: Period, **more: str) -> str:
+    """The runs behind a figure; empty where the list of runs has no such filter."""
+    chosen = {
+        name: value
+        for name, value in query.items()
+        if value and name not in {"period", "first", "last"}
+    }
+    if not _OF_RUNS.issuperset(chosen):
+        return ""
+    try:
+        return f"{reverse('runs')}?{urlencode({**of_period(period), **chosen, **more})}"
+    except NoReverseMatch:
+        return ""
+
+
+def of_period(period: Period) -> dict[str, str]:
+    """A period as the filters of any page write it: a rolling preset, or dates."""
+    if period.preset in PRESETS:
+        return {"period": period.preset}
+    zone = ZoneInfo(period.zone)
+    last = period.end - timedelta(microseconds=1)
+    return {
+        "first": f"{period.start.astimezone(zone):%Y-%m-%d}",
+        "last": f"{last.astimezone(zone):%Y-%m-%d}",
+    }

@@ -1,0 +1,92 @@
+"""Downloads of cost reports, each on record with its filters."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.db import transaction
+from django.http import StreamingHttpResponse
+
+from audit.actor import Actor, Target
+from audit.services.record import record
+from core.errors import Invalid
+from core.exports import respond
+from core.period import Period
+from finops import events
+from finops.selectors.breakdown import Breakdown
+
+COLUMNS = (
+    "cost",
+    "currency",
+    "share",
+    "previous_cost",
+    "unrated",
+    "tokens",
+    "estimated_tokens",
+    "calls",
+    "runs",
+    "ended_runs",
+    "succeeded_runs",
+    "period_start",
+    "period_end",
+    "zone",
+)
+FORMS = ("csv", "json")
+
+
+@transaction.atomic
+def export_breakdown(
+    *,
+    report: Breakdown,
+    period: Period,
+    form: str,
+    filters: Mapping[str, str],
+    actor: Actor,
+    at: datetime,
+) -> StreamingHttpResponse:
+    """The rows of a report as CSV or JSON lines. Raises Invalid.
+
+    Amounts are exact; the total is left out, as it is the sum of the rows.
+    """
+    if form not in FORMS:
+        raise Invalid(f"Unknown export {form!r}: use {' or '.join(FORMS)}.")
+    chosen = {name: value for name, value in filters.items() if value}
+    record(
+        events.COSTS_EXPORTED,
+        actor=actor,
+        at=at,
+        target=Target("report", f"costs/{report.dimension}", "Costs"),
+        payload={
+            "form": form,
+            "by": report.dimension,
+            "period": period.label,
+            "filters": ", ".join(f"{key}={value}" for key, value in chosen.items())
+            or "no filter",
+            "rows": len(report.groups),
+        },
+    )
+    rows = (
+        (
+            group.key,
+            group.cost,
+            report.currency,
+            group.share_of(report.total.cost),
+            group.before,
+            group.unrated,
+            group.tokens,
+            group.estimated_tokens,
+            group.calls,
+            group.runs,
+            group.ended,
+            group.succeeded,
+            period.start,
+            period.end,
+            period.zone,
+        )
+        for group in report.groups
+    )
+    return respond(
+        name=f"costs-by-{report.dimension}-{period.start:%Y%m%d}-{period.end:%Y%m%d}",
+        form=form,
+        columns=(report.dimension, *COLUMNS),
+        rows=rows,
+    )

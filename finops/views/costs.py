@@ -1,0 +1,70 @@
+"""The cost report: by any dimension, with its chart, table and downloads."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from core.clock import now
+from core.tables import chips
+from finops import contexts
+from finops.compare import NEITHER, relative
+from finops.forms import ReportFilter
+from finops.labels import FILTERS, LABELS
+from finops.selectors.breakdown import MOST_GROUPS, breakdown
+from finops.services.exports import export_breakdown
+from policy.access import COSTS_ADMIN, COSTS_READ
+from policy.web import Request, actor_of, requires
+
+_MOST_EXPORTED = 100_000
+
+
+@require_GET
+@requires(COSTS_READ)
+def costs(request: Request) -> HttpResponseBase:
+    """What was spent in a period, by one dimension."""
+    zone = settings.REPORT_TIME_ZONE
+    form = ReportFilter(request.GET, access=request.access, zone=zone)
+    if not form.is_valid():
+        return render(request, "costs/costs.html", {"form": form}, status=422)
+    at = now()
+    period = form.window(at=at)
+    chosen = {name: request.GET.get(name, "") for name in form.fields}
+    export = request.GET.get("export")
+    report = breakdown(
+        form.scope,
+        period,
+        form.dimension,
+        limit=_MOST_EXPORTED if export else MOST_GROUPS,
+    )
+    if export:
+        return export_breakdown(
+            report=report,
+            period=period,
+            form=export,
+            filters=chosen,
+            actor=actor_of(request),
+            at=at,
+        )
+    sort = request.GET.get("sort", "")
+    context: dict[str, Any] = {
+        "form": form,
+        "period": period,
+        "report": report,
+        "dimension": LABELS[form.dimension],
+        "rows": contexts.ordered(contexts.rows(report, period, chosen), sort),
+        "columns": contexts.columns(chosen, sort or "-cost"),
+        "delta": relative(report.total.cost, report.total.before, better=NEITHER),
+        "figure": contexts.figure(form.scope, period, report, chosen),
+        "tabs": contexts.tabs(chosen, form.dimension),
+        "periods": contexts.periods(chosen, form.preset),
+        "chips": chips(request, FILTERS),
+        "may_price": request.access.may(COSTS_ADMIN),
+        "all_teams": form.teams is None,
+        "at": at,
+    }
+    response: HttpResponse = render(request, "costs/costs.html", context)
+    return response
