@@ -208,6 +208,7 @@ LOGGING = {
     "loggers": {
         "httpx2": {"level": "WARNING"},
         "mcp": {"level": "WARNING"},
+        "bm25s": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
     },

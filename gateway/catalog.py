@@ -14,6 +14,7 @@ from gateway.models import Server, Tool
 from policy import scopes
 from policy.principal import Principal
 from policy.services.grants import granted_ids
+from policy.services.quotas import Limit, limits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Usable:
     servers_granted: frozenset[int]
     tools_granted: frozenset[int]
     definition_tokens: int
+    limits: tuple[Limit, ...]
 
     def granted(self, tool: CatalogTool) -> bool:
         """Whether the team holds a grant on the tool or on its server."""
@@ -118,6 +120,7 @@ def _work_out(principal: Principal, catalog: Catalog, policy_revision: int) -> U
         servers,
         tools,
         sum(catalog.tools[name].definition_tokens for name in names),
+        limits_of(principal.team_id),
     )
 
 

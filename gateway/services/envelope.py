@@ -13,7 +13,11 @@ MAX_CALLS_SHOWN = 200
 def envelope(run: Run) -> dict[str, Any]:
     """What the agent sees; a value that is too long is cut structurally."""
     value, cut = truncate.fit(run.value, max_bytes=MAX_VALUE_BYTES)
-    calls = list(run.calls.order_by("step").values("tool", "outcome")[:MAX_CALLS_SHOWN])
+    # A run that has ended without a call needs no query to say so.
+    calls: list[Any] = []
+    if run.tool_calls or not run.ended:
+        shown = run.calls.order_by("step").values("tool", "outcome")
+        calls = list(shown[:MAX_CALLS_SHOWN])
     body: dict[str, Any] = {
         "run": run.uid,
         "status": run.status,

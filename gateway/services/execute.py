@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, transaction
-from django.db.models import F
+from django.db import DatabaseError, close_old_connections
 
 from core.clock import now
 from core.errors import TollgateError
@@ -31,7 +30,6 @@ from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import finish, invoke
 from gateway.services.leases import Leases
 from gateway.services.runs import principal_of
-from policy.services.quotas import limits_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,24 +62,23 @@ def execute(
         epoch=run.epoch,
         principal=principal,
         usable=usable_by(principal),
-        limits=limits_of(principal.team_id),
         upstream=upstream,
     )
     with leases.held(run) as cancelled:
         _finish(run, holder, _result(run, holder, sandboxes, cancelled))
 
 
-@transaction.atomic
+_CLAIM = """
+UPDATE gateway_run SET status = 'running', epoch = epoch + 1, runner = %s,
+  lease_until = %s, started_at = %s
+WHERE uid = %s AND status = 'queued' RETURNING *
+"""
+
+
 def claim(*, uid: str, runner: str, at: datetime) -> Run | None:
     """Take a queued run for ``runner``; None when there is nothing to take."""
-    taken = Run.objects.filter(uid=uid, status=Run.Status.QUEUED).update(
-        status=Run.Status.RUNNING,
-        epoch=F("epoch") + 1,
-        runner=runner,
-        lease_until=at + timedelta(seconds=settings.RUN_LEASE_SECONDS),
-        started_at=at,
-    )
-    return Run.objects.select_related("task").get(uid=uid) if taken else None
+    until = at + timedelta(seconds=settings.RUN_LEASE_SECONDS)
+    return next(iter(Run.objects.raw(_CLAIM, [runner, until, at, uid])), None)
 
 
 def _result(
@@ -175,8 +172,7 @@ def _finish(run: Run, holder: invoke.Holder, result: Result) -> None:
     for attempt in range(_FINISH_ATTEMPTS):
         try:
             finish.finish(
-                run_id=run.pk,
-                epoch=run.epoch,
+                run=run,
                 ending=_ending(result),
                 definition_tokens=holder.usable.definition_tokens,
                 at=now(),

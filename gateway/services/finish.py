@@ -6,15 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q, Sum
 
-from audit.services.record import record
+from audit.services.record import ALLOW, record
 from finops.models import RunFact, UsageEvent
 from finops.services.facts import record_run
 from finops.services.metering import Booked, Payer, Usage, book
 from gateway import completions, events
 from gateway.codemode import tokens
-from gateway.models import Run, ToolCall
+from gateway.models import Run, Task, ToolCall
 from gateway.sandbox.api import Usage as SandboxUsage
 from gateway.services.invoke import estimate_tokens
 from gateway.services.runs import principal_of, run_target
@@ -22,6 +21,19 @@ from gateway.services.runs import principal_of, run_target
 _GB = Decimal(1024**3)
 Kind = UsageEvent.Kind
 Known = UsageEvent.Known
+
+
+_WRITTEN = (
+    "value",
+    "error",
+    "stdout",
+    "stdout_truncated",
+    "tool_calls",
+    "successful_calls",
+    "cost",
+    "currency",
+    "usage",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,63 +48,49 @@ class Ending:
     usage: SandboxUsage
 
 
-def finish(
-    *,
-    run_id: int,
-    epoch: int,
-    ending: Ending,
-    definition_tokens: int,
-    at: datetime,
-) -> bool:
-    """End a run and wake whoever waits for it.
+def finish(*, run: Run, ending: Ending, definition_tokens: int, at: datetime) -> bool:
+    """End a run that is held at ``run.epoch``, and wake whoever waits for it.
 
-    False when the run is no longer held at ``epoch``: then nothing is changed. Safe
-    to call twice.
+    False when it is no longer held so: then nothing is changed. Safe to call twice.
     """
-    run = _record(run_id, epoch, ending, definition_tokens, at)
-    if run is None:
+    if not _record(run, ending, definition_tokens, at):
         return False
     completions.announce(run.uid)
     return True
 
 
 @transaction.atomic
-def _record(
-    run_id: int, epoch: int, ending: Ending, definition_tokens: int, at: datetime
-) -> Run | None:
-    run = (
-        Run.objects.select_for_update(of=("self",))
-        .select_related("task")
-        .filter(
-            pk=run_id, epoch=epoch, status__in=(Run.Status.QUEUED, Run.Status.RUNNING)
+def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> bool:
+    held = Run.objects.filter(
+        pk=run.pk, epoch=run.epoch, status__in=(Run.Status.QUEUED, Run.Status.RUNNING)
+    )
+    # The first statement takes the row's lock and ends the run for everybody else.
+    if not held.update(status=ending.status, finished_at=at, lease_until=None):
+        return False
+    calls = list(
+        run.calls.order_by("step").only(
+            "step", "tool", "decision", "outcome", "effect", "result_tokens"
         )
-        .first()
     )
-    if run is None:
-        return None
-    _close_calls(run, at)
-    calls = run.calls.aggregate(
-        made=Count("pk"),
-        good=Count("pk", filter=Q(outcome=ToolCall.Outcome.OK)),
-        kept=Sum("result_tokens"),
-    )
+    _close_calls(run, calls, at)
     script, returned = _tokens(run, ending)
+    task = Task.objects.values_list("uid", flat=True).get(pk=run.task_id)
     booked = book(
-        payer=_payer(run),
-        usages=_usages(run, ending.usage, script, returned),
+        payer=_payer(run, task),
+        usages=_usages(run, calls, ending.usage, script, returned),
         at=at,
     )
-    run.status = ending.status
-    run.finished_at = at
-    run.lease_until = None
+    run.status, run.finished_at = ending.status, at
     run.value, run.error = ending.value, ending.error
     run.stdout, run.stdout_truncated = ending.stdout, ending.stdout_truncated
-    run.tool_calls, run.successful_calls = calls["made"], calls["good"]
+    run.tool_calls = len(calls)
+    run.successful_calls = sum(call.outcome == ToolCall.Outcome.OK for call in calls)
     run.cost, run.currency = booked.cost, booked.currency
     run.usage = _shown_usage(run, ending.usage, script, returned, at)
-    run.save()
-    avoided = definition_tokens + (calls["kept"] or 0) - script - returned
-    _count(run, booked, script + returned, avoided)
+    run.save(update_fields=_WRITTEN)
+    kept = sum(call.result_tokens for call in calls)
+    avoided = definition_tokens + kept - script - returned
+    _count(run, task, booked, script + returned, avoided)
     record(
         events.RUN_ENDED,
         actor=principal_of(run).actor,
@@ -107,11 +105,13 @@ def _record(
             "currency": booked.currency,
         },
     )
-    return run
+    return True
 
 
-def _close_calls(run: Run, at: datetime) -> None:
+def _close_calls(run: Run, calls: list[ToolCall], at: datetime) -> None:
     """A call whose outcome never came is lost; an unsafe write may have happened."""
+    if all(call.outcome for call in calls):
+        return
     pending = run.calls.filter(outcome="")
     pending.filter(effect="write").update(
         outcome=ToolCall.Outcome.UNKNOWN, outcome_at=at
@@ -127,7 +127,7 @@ def _tokens(run: Run, ending: Ending) -> tuple[int, int]:
     return tokens.count(sent), returned
 
 
-def _payer(run: Run) -> Payer:
+def _payer(run: Run, task: str) -> Payer:
     return Payer(
         team=run.team,
         cost_centre=run.cost_centre,
@@ -135,12 +135,17 @@ def _payer(run: Run) -> Payer:
         environment=run.environment,
         principal=run.principal,
         run=run.uid,
-        task=run.task.uid,
+        task=task,
     )
 
 
-def _usages(run: Run, usage: SandboxUsage, script: int, returned: int) -> list[Usage]:
-    calls = run.calls.filter(decision="allow").order_by("step")
+def _usages(
+    run: Run,
+    calls: list[ToolCall],
+    usage: SandboxUsage,
+    script: int,
+    returned: int,
+) -> list[Usage]:
     found = [
         Usage(
             uid=f"{run.uid}:{call.step}",
@@ -154,7 +159,8 @@ def _usages(run: Run, usage: SandboxUsage, script: int, returned: int) -> list[U
             model=run.model,
             step=call.step,
         )
-        for call in calls.only("step", "tool")
+        for call in calls
+        if call.decision == ALLOW
     ]
     for part, count in (("script", script), ("result", returned)):
         found.append(
@@ -219,7 +225,7 @@ def _shown_usage(
     }
 
 
-def _count(run: Run, booked: Booked, tokens_used: int, avoided: int) -> None:
+def _count(run: Run, task: str, booked: Booked, tokens_used: int, avoided: int) -> None:
     ended = run.finished_at
     assert ended is not None  # noqa: S101 - set by the caller just before
     started = run.started_at or ended
@@ -231,7 +237,7 @@ def _count(run: Run, booked: Booked, tokens_used: int, avoided: int) -> None:
             environment=run.environment,
             principal=run.principal,
             run=run.uid,
-            task=run.task.uid,
+            task=task,
             attempt=run.attempt,
             mode=run.mode,
             language=run.language,

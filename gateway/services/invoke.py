@@ -4,13 +4,13 @@ Schema validation, decision, quota, intent on record, the call, outcome on recor
 reply. What cannot be recorded is not done.
 """
 
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import orjson
-from django.db import connection, transaction
+from django.db import transaction
 
 from audit.actor import Target
 from audit.redact import redact
@@ -29,10 +29,11 @@ from gateway.sandbox.api import Call, CallError, Reply
 from gateway.services import journal
 from policy.decision import DENY, Decision, decide
 from policy.principal import Principal
-from policy.services.quotas import Limit, reserve
+from policy.services.quotas import reserve
 
 _validators = Validators()
 _TOKENS_COUNTED_CHARACTERS = 16_384
+CALLS = "calls"
 
 
 class Upstream(Protocol):
@@ -58,7 +59,6 @@ class Holder:
     epoch: int
     principal: Principal
     usable: Usable
-    limits: Sequence[Limit]
     upstream: Upstream
 
 
@@ -118,14 +118,14 @@ def _intend(holder: Holder, call: Call, tool: CatalogTool, decision: Decision) -
         run=holder.run,
         step=call.step,
     )
+    # The outcome's commit, which a read waits for, makes its intent durable too:
+    # until then only a crash of the operating system could lose it.
+    durable = tool.effect != Effect.READ
+    if not any(limit.metric == CALLS for limit in holder.usable.limits):
+        return journal.intend(intent, event=event, durable=durable)
     with transaction.atomic():
-        if tool.effect == Effect.READ:
-            # The outcome's commit, which a read waits for, makes this one durable
-            # too: until then only an operating-system crash could lose it.
-            with connection.cursor() as cursor:
-                cursor.execute("SET LOCAL synchronous_commit = off")
-        reserve(limits=holder.limits, metric="calls", at=at)
-        return journal.intend(intent, event=event)
+        reserve(limits=holder.usable.limits, metric=CALLS, at=at)
+        return journal.intend(intent, event=event, durable=durable)
 
 
 def _send(holder: Holder, call: Call, tool: CatalogTool, call_id: int) -> Reply:
@@ -196,7 +196,7 @@ def _settle(
 
 def estimate_tokens(value: Any) -> int:
     """Tokens of a value as JSON: counted up to 16 kB, scaled from there beyond."""
-    text = orjson.dumps(value, default=str).decode()
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     head = tokens.count(text[:_TOKENS_COUNTED_CHARACTERS])
     if len(text) <= _TOKENS_COUNTED_CHARACTERS:
         return head
@@ -239,7 +239,6 @@ def _over_quota(
     )
 
 
-@transaction.atomic
 def _turned_down(
     holder: Holder,
     call: Call,
@@ -264,10 +263,8 @@ def _turned_down(
     )
     digest = keyed_digest(call.arguments, purpose="arguments")
     intent = _intent(holder, call, tool, DENY, reasons, shown, at, digest)
-    call_id = journal.intend(intent, event=event)
-    ToolCall.objects.filter(pk=call_id).update(
-        outcome=outcome, outcome_at=at, seconds=0, error=_error_dict(error)
-    )
+    ending = journal.Ending(outcome, at, 0.0, _error_dict(error))
+    journal.intend(intent, event=event, durable=True, refusal=ending)
     return Reply(error=error)
 
 

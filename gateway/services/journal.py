@@ -7,27 +7,39 @@ the run's epoch, so that a worker that lost its lease writes and sends nothing.
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from django.db import connection, transaction
+from django.db import connection
 
 from audit.models import Event
-from audit.services.record import save
+from audit.services.record import insert_from
 from core.errors import TollgateError
-from gateway.models import ToolCall
 
 _INTEND = """
+WITH held AS MATERIALIZED (
+  SELECT r.id, r.epoch,
+    set_config('synchronous_commit', %(commit)s, true) AS durability
+  FROM gateway_run r
+  WHERE r.id = %(run)s AND r.epoch = %(epoch)s AND r.status = 'running'
+    AND NOT EXISTS (
+      SELECT 1 FROM policy_apikey k WHERE k.id = r.key_id_at
+      AND (k.revoked_at IS NOT NULL OR k.expires_at <= %(at)s))
+), event AS ({event})
 INSERT INTO gateway_toolcall (run_id, step, epoch, tool, tool_version, effect,
-  arguments, arguments_digest, decision, reasons, intent_at, outcome,
-  result_bytes, result_tokens)
-SELECT r.id, %(step)s, r.epoch, %(tool)s, %(version)s, %(effect)s, %(arguments)s,
-  %(digest)s, %(decision)s, %(reasons)s, %(at)s, '', 0, 0
-FROM gateway_run r
-WHERE r.id = %(run)s AND r.epoch = %(epoch)s AND r.status = 'running'
-  AND NOT EXISTS (
-    SELECT 1 FROM policy_apikey k WHERE k.id = r.key_id_at
-    AND (k.revoked_at IS NOT NULL OR k.expires_at <= %(at)s))
-RETURNING id
+  arguments, arguments_digest, decision, reasons, intent_at, outcome, outcome_at,
+  seconds, error, result_bytes, result_tokens)
+SELECT held.id, %(step)s, held.epoch, %(tool)s, %(version)s::integer, %(effect)s,
+  %(arguments)s, %(digest)s, %(decision)s, %(reasons)s::jsonb, %(at)s, %(outcome)s,
+  %(outcome_at)s::timestamptz, %(seconds)s::float8, %(error)s::text, 0, 0
+FROM held RETURNING id
+"""
+_SETTLE = """
+WITH ended AS (
+  UPDATE gateway_toolcall SET outcome = %(outcome)s, outcome_at = %(at)s,
+    seconds = %(seconds)s, error = %(error)s, result = %(result)s,
+    result_bytes = %(bytes)s, result_tokens = %(tokens)s
+  WHERE id = %(call)s AND outcome = '' RETURNING id
+) {event}
 """
 
 
@@ -68,48 +80,79 @@ class Ending:
     result_tokens: int = 0
 
 
-def intend(intent: Intent, *, event: Event) -> int:
-    """Write the intent and its event in the running transaction; returns the row's id.
+def intend(
+    intent: Intent, *, event: Event, durable: bool, refusal: Ending | None = None
+) -> int:
+    """Write the intent and its event, in one statement; returns the row's id.
 
+    ``durable`` waits for the disk. With ``refusal`` the call is over at once.
     Raises LeaseLost when the run's epoch has moved on or its key is no longer good.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _INTEND,
-            {
-                "run": intent.run_id,
-                "epoch": intent.epoch,
-                "step": intent.step,
-                "tool": intent.tool,
-                "version": intent.version,
-                "effect": intent.effect,
-                "arguments": json.dumps(intent.arguments, separators=(",", ":")),
-                "digest": intent.digest,
-                "decision": intent.decision,
-                "reasons": json.dumps(intent.reasons),
-                "at": intent.at,
-            },
-        )
-        row = cursor.fetchone()
+    row = _execute(
+        _INTEND,
+        event,
+        "held",
+        {
+            "commit": "on" if durable else "off",
+            "run": intent.run_id,
+            "epoch": intent.epoch,
+            "step": intent.step,
+            "tool": intent.tool,
+            "version": intent.version,
+            "effect": intent.effect,
+            "arguments": _json(intent.arguments),
+            "digest": intent.digest,
+            "decision": intent.decision,
+            "reasons": _json(intent.reasons),
+            "at": intent.at,
+            "outcome": refusal.outcome if refusal else "",
+            "outcome_at": refusal.at if refusal else None,
+            "seconds": refusal.seconds if refusal else None,
+            "error": _json(refusal.error) if refusal else None,
+        },
+    )
     if row is None:
         raise LeaseLost(
             "The run is no longer held by this runner, or its key was revoked: the "
             "call was not made."
         )
-    save(event)
     return int(row[0])
 
 
-@transaction.atomic
 def settle(call_id: int, ending: Ending, *, event: Event) -> None:
-    """Commit the outcome of a call with its event."""
-    ToolCall.objects.filter(pk=call_id).update(
-        outcome=ending.outcome,
-        outcome_at=ending.at,
-        seconds=ending.seconds,
-        error=ending.error,
-        result=ending.result,
-        result_bytes=ending.result_bytes,
-        result_tokens=ending.result_tokens,
-    )
-    save(event)
+    """Commit the outcome of a call with its event, in one statement.
+
+    Raises LeaseLost when the call was given an outcome already, as by the sweeper.
+    """
+    values = {
+        "call": call_id,
+        "outcome": ending.outcome,
+        "at": ending.at,
+        "seconds": ending.seconds,
+        "error": None if ending.error is None else _json(ending.error),
+        "result": None if ending.result is None else _json(ending.result),
+        "bytes": ending.result_bytes,
+        "tokens": ending.result_tokens,
+    }
+    if _execute(_SETTLE, event, "ended", values) is None:
+        raise LeaseLost("The run was ended while the call was under way.")
+
+
+def _execute(
+    statement: str, event: Event, source: str, values: dict[str, Any]
+) -> tuple[Any, ...] | None:
+    sql, event_values = insert_from(event, source=source)
+    names = [f"event_{number}" for number in range(len(event_values))]
+    named = sql.replace("%s::", "%({})s::").format(*names)
+    if statement is _SETTLE:
+        named += " RETURNING id"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statement.replace("{event}", named),
+            values | dict(zip(names, event_values, strict=True)),
+        )
+        return cast("tuple[Any, ...] | None", cursor.fetchone())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

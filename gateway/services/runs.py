@@ -14,12 +14,12 @@ from audit.services.record import DENY, record
 from core.errors import Denied, Invalid, NotFound, QuotaExceeded, TollgateError
 from core.ids import new_id
 from core.jobs import enqueue
-from core.models import Revision, revisions
 from gateway import events
+from gateway.catalog import usable_by
 from gateway.models import Run, Task
 from policy import scopes
 from policy.principal import Principal
-from policy.services.quotas import limits_of, reserve
+from policy.services.quotas import reserve
 
 LANGUAGES = ("python",)
 DIRECT = "direct"
@@ -125,8 +125,8 @@ def _create_run(
     on_behalf_of: Actor | None,
     at: datetime,
 ) -> Run:
-    reserve(limits=limits_of(principal.team_id), metric="runs", at=at)
-    numbers = revisions()
+    usable = usable_by(principal)
+    reserve(limits=usable.limits, metric="runs", at=at)
     work = _task(principal, task, at)
     run = Run(
         uid=new_id("run"),
@@ -147,8 +147,8 @@ def _create_run(
         address=principal.address,
         model=model,
         code_sha256=hashlib.sha256(fields.get("code", "").encode()).hexdigest(),
-        catalog_revision=numbers.get(Revision.CATALOG, 0),
-        policy_revision=numbers.get(Revision.POLICY, 0),
+        catalog_revision=usable.catalog.revision,
+        policy_revision=usable.policy_revision,
         seed=secrets.randbits(62),
         queued_at=at,
         **fields,

@@ -56,6 +56,4 @@ def _end(run: Run, at: datetime) -> bool:
         error=error,
         usage=Usage(),
     )
-    return finish.finish(
-        run_id=run.pk, epoch=run.epoch, ending=ending, definition_tokens=0, at=at
-    )
+    return finish.finish(run=run, ending=ending, definition_tokens=0, at=at)

@@ -16,7 +16,6 @@ from gateway.services.execute import claim
 from gateway.services.invoke import Holder
 from policy.principal import Principal
 from policy.services.keys import principal_of
-from policy.services.quotas import limits_of
 from tests.builders.identity import ACTOR, make_account, make_environment, make_key
 
 ROOT = Path(__file__).parents[3]
@@ -95,7 +94,6 @@ def hold(upstream: UpstreamPool) -> Hold:
             epoch=claimed.epoch,
             principal=principal,
             usable=usable_by(principal),
-            limits=limits_of(principal.team_id),
             upstream=upstream,
         )
 

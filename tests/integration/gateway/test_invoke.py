@@ -40,7 +40,6 @@ def watch(holder: Holder) -> tuple[Holder, Watched]:
         holder.epoch,
         holder.principal,
         holder.usable,
-        holder.limits,
         watched,
     ), watched
 
