@@ -13,7 +13,7 @@ ITEMS = "[]"
 VALUES = "*"
 _MAX_STEPS = 100
 _STEP = re.compile(
-    r"\.?(?:\[(?P<index>-?\d+)\]|(?P<items>\[\*?\])"
+    r"\.?(?:\[(?P<index>-?\d{1,18})\]|(?P<items>\[\*?\])"
     r'|\[(?P<double>"(?:[^"\\]|\\.)*")\]'
     r"|\['(?P<single>[^']*)'\]"
     r"|(?P<name>[^.\[\]]+))"
@@ -42,7 +42,7 @@ def parse(path: str) -> tuple[Step, ...]:
 def _step(match: re.Match[str]) -> Step:
     index, double = match.group("index"), match.group("double")
     if index is not None:
-        return int(index[:20])
+        return int(index)
     if match.group("items"):
         return ITEMS
     if double is not None:

@@ -1,6 +1,7 @@
 """BM25 search over the tools a principal may see."""
 
 import difflib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ _MAX_PARAMETERS = 200
 _MASKS = 64
 
 Mask = NDArray[np.bool_]
+
+# The library tells of every index it builds, and on standard error.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)

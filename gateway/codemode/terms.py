@@ -19,10 +19,10 @@ _CACHE_LIMIT = 200_000
 # only these with the query is not a hit.
 COMMON = frozenset(
     _WORD.findall(
-        "a about all an and any are as at be by can do for from get give has have how "
-        "i in into is it its me my no not of on or our please show so some that the "
-        "their them then there these this those to use using want was we what when "
-        "where which who will with you your "
+        "a about all am an and any are as at be by can do for from get give has "
+        "have how i in into is it its me my no not of on or our please show so "
+        "some that the their them then there these this those to use using want "
+        "was we what when where which who will with you your "
     )
 )
 

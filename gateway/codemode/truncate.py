@@ -11,6 +11,8 @@ from gateway.codemode.paths import Step
 MAX_DEPTH = 100
 MIN_BYTES = 64
 MAX_PAGE_BYTES = 40_000
+# A part that must be cut gets at least this much, or is left out whole.
+_LEAST = 32
 MAX_PAGE_ITEMS = 1000
 MORE_KEY = "..."
 _MAX_CUTS = 10
@@ -140,7 +142,7 @@ class _Shrinker:
         waiting = sorted(value, key=lambda key: sizes[key])
         for number, key in enumerate(waiting):
             share = (left - sum(names[k] for k in waiting[number:])) // (total - number)
-            given = min(sizes[key], max(share, min(sizes[key], MIN_BYTES)))
+            given = min(sizes[key], max(share, min(sizes[key], _LEAST)))
             if given + names[key] > left:
                 break
             kept[key] = given
