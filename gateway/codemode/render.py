@@ -92,7 +92,10 @@ def _within(
         row = _row(tool, detail)
         cost = _cost(row, budget)
         if cost > left:
-            # The first one always comes, if need be in a smaller form.
+            # The first one always comes, if need be in a smaller form; a schema asked
+            # for in full is better read whole, in a second call.
+            if shown and detail == FULL:
+                return shown, tools[number:]
             row, cost = _smaller(tool, detail, budget if not shown else left)
         if cost > left and shown:
             return shown, tools[number:]
