@@ -113,7 +113,7 @@ def insert_from(event: Event, *, source: str) -> tuple[str, list[Any]]:
     For the hot path: a call's journal row and its event are one statement, so that
     neither is ever there without the other, in one round trip.
     """
-    values = ", ".join(f"%s::{field.db_type(connection)!s}" for field in _FIELDS)
+    values = ", ".join(["%s::" + str(field.db_type(connection)) for field in _FIELDS])
     sql = (
         f"INSERT INTO {Event._meta.db_table} ({_COLUMNS}) "  # noqa: S608 - own names
         f"SELECT {values} FROM {source}"
