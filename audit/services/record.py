@@ -104,7 +104,7 @@ def save(event: Event) -> None:
 
 
 _FIELDS = [field for field in Event._meta.concrete_fields if not field.primary_key]
-_COLUMNS = ", ".join(field.column for field in _FIELDS)
+_COLUMNS = ", ".join(str(field.column) for field in _FIELDS)
 
 
 def insert_from(event: Event, *, source: str) -> tuple[str, list[Any]]:
