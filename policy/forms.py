@@ -28,7 +28,9 @@ class TollgateForm(forms.Form):
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
             widget = field.widget
-            if isinstance(widget, forms.CheckboxInput | forms.CheckboxSelectMultiple):
+            if isinstance(widget, forms.CheckboxSelectMultiple):
+                continue
+            if isinstance(widget, forms.CheckboxInput):
                 kind = "form-check-input"
             elif isinstance(widget, forms.Select):
                 kind = "form-select"

@@ -8,8 +8,9 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from guardian.models import GroupObjectPermission
 
+from audit.web import Rights
 from core.errors import NotFound
-from policy.access import IDENTITY_READ, Access
+from policy.access import IDENTITY_READ
 from policy.models import (
     ApiKey,
     Environment,
@@ -63,13 +64,13 @@ class GrantRow:
         return f"{self.server}.{self.tool}" if self.tool else f"{self.server}.*"
 
 
-def visible_teams(access: Access) -> QuerySet[Team]:
+def visible_teams(access: Rights) -> QuerySet[Team]:
     """Teams whose people, keys and quotas this person may see."""
     teams = access.teams_for(IDENTITY_READ)
     return Team.objects.all() if teams is None else Team.objects.filter(slug__in=teams)
 
 
-def team_rows(access: Access, *, at: datetime) -> list[TeamRow]:
+def team_rows(access: Rights, *, at: datetime) -> list[TeamRow]:
     """The visible teams with what they hold, by name; one query."""
     keys = (
         ApiKey.objects.usable(at=at)
@@ -101,7 +102,7 @@ def team_rows(access: Access, *, at: datetime) -> list[TeamRow]:
     ]
 
 
-def visible_team(access: Access, slug: str) -> Team:
+def visible_team(access: Rights, slug: str) -> Team:
     """The team, if this person may see it. Raises NotFound."""
     team = visible_teams(access).select_related("group").filter(slug=slug).first()
     if team is None:
@@ -176,7 +177,7 @@ def grants_of(team: Team) -> list[GrantRow]:
     ]
 
 
-def visible_keys(access: Access) -> QuerySet[ApiKey]:
+def visible_keys(access: Rights) -> QuerySet[ApiKey]:
     """Keys of the teams this person may see, newest first."""
     teams = access.teams_for(IDENTITY_READ)
     keys = ApiKey.objects.select_related(

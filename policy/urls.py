@@ -1,10 +1,11 @@
 """Pages and API of this app."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from policy.views import keys, people, session, teams
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("policy.api.urls")),
     path("sign-in/", session.sign_in, name="sign_in"),
     path("sign-out/", session.sign_out, name="sign_out"),
     path("settings/teams/", teams.team_list, name="teams"),
