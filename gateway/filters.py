@@ -37,6 +37,10 @@ def _search(placeholder: str) -> forms.Widget:
     )
 
 
+def _choice(**options: Any) -> filters.ChoiceFilter:
+    return filters.ChoiceFilter(empty_label="Any", **options)
+
+
 def team_choices() -> list[tuple[str, str]]:
     """Teams as a filter offers them."""
     return list(Team.objects.order_by("name").values_list("slug", "name"))
@@ -70,9 +74,9 @@ class RunFilter(ListFilter):
     )
     first = filters.DateFilter(method="keep", widget=_day(), label="From")
     last = filters.DateFilter(method="keep", widget=_day(), label="To")
-    status = filters.MultipleChoiceFilter(choices=Run.Status.choices, label="Status")
-    team = filters.ChoiceFilter(choices=team_choices, label="Team")
-    environment = filters.ChoiceFilter(choices=environment_choices, label="Environment")
+    status = _choice(choices=Run.Status.choices, label="Status")
+    team = _choice(choices=team_choices, label="Team")
+    environment = _choice(choices=environment_choices, label="Environment")
     tool = filters.CharFilter(
         method="with_tool", widget=_search("server.tool"), label="Tool"
     )
@@ -151,11 +155,9 @@ class ServerFilter(ListFilter):
     q = filters.CharFilter(
         method="with_text", widget=_search("Name or description"), label="Search"
     )
-    status = filters.ChoiceFilter(choices=Server.Status.choices, label="Status")
-    health = filters.ChoiceFilter(choices=Server.Health.choices, label="Health")
-    transport = filters.ChoiceFilter(
-        choices=Server.Transport.choices, label="Transport"
-    )
+    status = _choice(choices=Server.Status.choices, label="Status")
+    health = _choice(choices=Server.Health.choices, label="Health")
+    transport = _choice(choices=Server.Transport.choices, label="Transport")
 
     class Meta:
         model = Server
@@ -179,7 +181,7 @@ class ToolFilter(ListFilter):
     q = filters.CharFilter(
         method="with_text", widget=_search("Name, description or tag"), label="Search"
     )
-    server = filters.ChoiceFilter(
+    server = _choice(
         choices=lambda: [
             (name, name)
             for name in Server.objects.order_by("name").values_list("name", flat=True)
@@ -187,15 +189,15 @@ class ToolFilter(ListFilter):
         field_name="server__name",
         label="Server",
     )
-    effect = filters.ChoiceFilter(choices=Effect.choices, label="Effect")
-    confirmed = filters.ChoiceFilter(
+    effect = _choice(choices=Effect.choices, label="Effect")
+    confirmed = _choice(
         choices=_CONFIRMED, method="is_confirmed", label="Effect review"
     )
-    environment = filters.ChoiceFilter(
+    environment = _choice(
         choices=environment_choices, field_name="environments__slug", label="Enabled in"
     )
     tag = filters.CharFilter(method="with_tag", widget=_search("tag"), label="Tag")
-    offered = filters.ChoiceFilter(choices=_OFFERED, method="keep", label="Offered")
+    offered = _choice(choices=_OFFERED, method="keep", label="Offered")
 
     class Meta:
         model = Tool

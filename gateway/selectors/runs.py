@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import QuerySet
 from django.utils.text import Truncator
@@ -43,6 +44,11 @@ def calls_of(run: Run, *, most: int = 1_000) -> list[ToolCall]:
     return list(run.calls.defer("result").order_by("step")[:most])
 
 
+def shown_json(value: Any) -> str:
+    """JSON to read, with nothing in it that hides or reorders text."""
+    return visible(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
 @dataclass(frozen=True, slots=True)
 class JournalRow:
     """A call with its texts made safe to read: nothing hidden or reordered."""
@@ -56,13 +62,12 @@ class JournalRow:
 def journal_row(call: ToolCall) -> JournalRow:
     """What the journal shows of a call; scripts choose all of these texts."""
     compact = json.dumps(call.arguments, ensure_ascii=False, default=str)
-    spread = json.dumps(call.arguments, ensure_ascii=False, indent=2, default=str)
     error = call.error or {}
     words = f"{error.get('code', '')}: {error.get('message', '')}" if error else ""
     return JournalRow(
         call,
         preview=Truncator(visible(compact)).chars(60),
-        arguments=visible(spread),
+        arguments=shown_json(call.arguments),
         error=Truncator(visible(words)).chars(240),
     )
 

@@ -23,6 +23,7 @@ from gateway.selectors.runs import (
     journal_row,
     run_for,
     shown_error,
+    shown_json,
     visible_runs,
 )
 from gateway.selectors.timeline import timeline
@@ -159,7 +160,7 @@ def run_context(request: Request, run: Run) -> dict[str, Any]:
         "error": error,
         "journal": [journal_row(call) for call in calls],
         "timeline": timeline(run, calls, at=at),
-        "envelope": envelope(run),
+        "envelope": shown_json(envelope(run)),
         "stdout": visible(run.stdout),
         "bill": bill_of(run) if request.access.may(COSTS_READ) else None,
         "limits": limits_used(run),
