@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -119,7 +120,7 @@ def _script(
     definitions = holder.usable.definitions
     checked = preflight.check(run.code, definitions)
     if checked.diagnostics:
-        return _not_started(checked.diagnostics[0])
+        return _not_started(checked.diagnostics)
     tools: dict[str, dict[str, str]] = {}
     for name, tool in definitions.items():
         tools.setdefault(tool.server, {})[tool.name] = name
@@ -142,10 +143,16 @@ def _on_call(holder: invoke.Holder) -> OnCall:
     return on_call
 
 
-def _not_started(problem: preflight.Diagnostic) -> Result:
-    error = ScriptError(
-        problem.code, problem.message, problem.line, True, problem.suggestions
+def _not_started(problems: Sequence[preflight.Diagnostic]) -> Result:
+    """Nothing ran: every problem at once, so that one repair can mend them all."""
+    first, *others = problems
+    message = "\n".join(
+        [first.message, *(f"Line {other.line}: {other.message}" for other in others)]
     )
+    suggestions = tuple(
+        dict.fromkeys(text for problem in problems for text in problem.suggestions)
+    )
+    error = ScriptError(first.code, message, first.line, True, suggestions)
     return Result(False, None, "", False, error, Usage(), 0)
 
 
