@@ -5,23 +5,23 @@ that dies is started again, Ctrl-C or SIGTERM stops them all.
 """
 
 import argparse
-import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from config.embedded import Engines, EnginesError, Urls
 from config.embedded.processes import open_log, spawn, tail
+from deploy.probes import answers, free_port, is_free, is_ready
 from deploy.state import State, digest
 
 BASE = Path(__file__).resolve().parent.parent
@@ -71,10 +71,7 @@ class Supervisor:
         free_or_refuse(self.port)
         self.env = self._environment(urls)
         state = State.load(self.data_dir / "state.json", urls.database_url)
-        upstreams = {name: free_port(port) for name, port in SAMPLE_SERVERS.items()}
-        for name, port in upstreams.items():
-            module = f"deploy.demo.servers.{name}"
-            self._add(f"demo-{name}", python("-m", module, "--port", str(port)))
+        upstreams = self._sample_servers(state)
         self._prepare(state)
         for name, command in tollgate_commands(self.data_dir, self.port).items():
             self._add(name, command)
@@ -100,6 +97,17 @@ class Supervisor:
             "PYTHONPATH": str(BASE),
             "PYTHONUNBUFFERED": "1",
         }
+
+    def _sample_servers(self, state: State) -> dict[str, int]:
+        """Start them; each keeps its port over restarts where it can."""
+        ports = {}
+        for name, wanted in SAMPLE_SERVERS.items():
+            step = f"port of {name}"
+            ports[name] = free_port(int(state.marks.get(step, wanted)))
+            state.done(step, str(ports[name]))
+            module = f"deploy.demo.servers.{name}"
+            self._add(f"demo-{name}", python("-m", module, "--port", str(ports[name])))
+        return ports
 
     def _prepare(self, state: State) -> None:
         """Migrate and collect static files, where something changed since."""
@@ -133,7 +141,7 @@ class Supervisor:
         if state.is_done("seed", mark) and (self.data_dir / "demo.json").exists():
             return
         for port in upstreams.values():
-            self._wait(lambda port=port: answers(port), "the sample servers", 60)
+            self._wait(partial(answers, port), "the sample servers", 60)
         say("seeding teams, people, keys and sample servers")
         flags = [part for link in links for part in ("--server", link)]
         self._steps({"seed": python("-m", "deploy.demo.seed", *flags)}, required=True)
@@ -142,7 +150,7 @@ class Supervisor:
     def _wait_ready(self) -> None:
         self._wait(lambda: is_ready(self.port), "web", READY_SECONDS)
 
-    def _wait(self, condition: Any, what: str, seconds: float) -> None:
+    def _wait(self, condition: Callable[[], object], what: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
@@ -151,7 +159,7 @@ class Supervisor:
                     f"{self.data_dir / 'log'}."
                 )
             self._watch()
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def _steps(
         self, commands: Mapping[str, Sequence[str]], *, required: bool = False
@@ -285,46 +293,6 @@ def free_or_refuse(port: int) -> None:
             f"Port {port} on 127.0.0.1 is taken by another program. Stop that, or "
             f"choose another port: TOLLGATE_PORT={port + 80} make demo"
         )
-
-
-def is_free(port: int) -> bool:
-    """Whether a server could listen on the loopback port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def free_port(wanted: int) -> int:
-    """The wanted port where it is free, else any free one."""
-    if is_free(wanted):
-        return wanted
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def answers(port: int) -> bool:
-    """Whether something listens on the loopback port."""
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
-def is_ready(port: int) -> bool:
-    """Whether web says that all it needs is there."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def say(text: str) -> None:

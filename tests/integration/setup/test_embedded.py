@@ -11,6 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.integration.setup.embedded import (
     engines_up,
@@ -67,7 +69,7 @@ def test_only_the_owner_gets_in(data_dir: Path) -> None:
         ]
         port = up.redis().connection_pool.connection_kwargs["port"]
         with pytest.raises(redis.AuthenticationError):
-            redis.Redis(port=port, retry=None).ping()
+            redis.Redis(port=port, retry=Retry(NoBackoff(), 0)).ping()
 
 
 def test_commits_are_durable_and_queues_never_evicted(data_dir: Path) -> None:
