@@ -140,7 +140,11 @@ class Provider(Protocol):
         ...
 
     def start(self) -> None:
-        """Begin to boot sandboxes in the background; returns at once."""
+        """Find out how sandboxes work here, then boot them in the background.
+
+        Takes a second or a few, `run` does it where it was not done. Raises
+        SandboxUnavailable.
+        """
         ...
 
     def close(self) -> None:

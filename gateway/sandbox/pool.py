@@ -127,7 +127,11 @@ class Pool:
     def discard(self, member: Member) -> None:
         """Kill a used member at once; its remains go in the background."""
         member.kill()
-        self._used.put(member)
+        with self._changed:
+            if not self._closed:
+                self._used.put(member)
+                return
+        member.dispose()
 
     def _dispose(self) -> None:
         while (member := self._used.get()) is not None:

@@ -29,6 +29,7 @@ from gateway.sandbox.watch import Watch, Watched
 _log = logging.getLogger(__name__)
 _BOOT_SECONDS = 30.0
 _ACQUIRE_SECONDS = 30.0
+_CLOSE_SECONDS = 10.0  # for runs to end whose sandboxes are killed
 _CALL_THREADS = 64
 
 
@@ -64,31 +65,49 @@ class GVisorProvider:
         Raises SandboxUnavailable when this machine cannot run sandboxes.
         """
         with self._lock:
-            if self._open or self._closing:
+            if self._closing:
+                raise SandboxUnavailable("the sandbox provider is closed")
+            if self._open and self._namespace.alive:
                 return
-            runsc = find_runsc(self._runsc_wish, self._work_dir)
-            self._image = image.build(self._work_dir / "image")
-            runs = self._work_dir / "runners"
-            runs.mkdir(parents=True, exist_ok=True)
-            sweep(runs)
-            self._folder = runs / secrets.token_hex(4)
-            self._folder.mkdir(mode=0o700)
-            self._claim = claim(self._folder)
-            spec.write_bundle(self._folder / "bundle", self._image.path)
-            self._namespace = Namespace()
-            try:
-                self._namespace.start(self._claim)
-                plan = Boot(runsc, self._platform_wish, self._folder, _BOOT_SECONDS)
-                self._plan = prepare(plan, self._namespace)
-            except SandboxUnavailable:
-                self._namespace.close()
-                self._remove_folder()
-                raise
-            self._watch = Watch()
-            self._executor = ThreadPoolExecutor(_CALL_THREADS, "sandbox-call")
-            self._pool = Pool(self._boot, size=self._size, boots=self._boots)
+            if self._open:
+                _log.error("the sandboxes' keeper process ended: starting another")
+                self._tear_down()
+            self._set_up()
             self._open = True
         self._pool.fill()
+
+    def _set_up(self) -> None:
+        runsc = find_runsc(self._runsc_wish, self._work_dir)
+        self._image = image.build(self._work_dir / "image")
+        runs = self._work_dir / "runners"
+        runs.mkdir(parents=True, exist_ok=True)
+        sweep(runs)
+        self._folder = runs / secrets.token_hex(4)
+        self._folder.mkdir(mode=0o700)
+        self._claim = claim(self._folder)
+        spec.write_bundle(self._folder / "bundle", self._image.path)
+        self._namespace = Namespace()
+        try:
+            self._namespace.start(self._claim)
+            plan = Boot(runsc, self._platform_wish, self._folder, _BOOT_SECONDS)
+            self._plan = prepare(plan, self._namespace)
+        except SandboxUnavailable:
+            self._namespace.close()
+            self._remove_folder()
+            raise
+        self._watch = Watch()
+        self._executor = ThreadPoolExecutor(_CALL_THREADS, "sandbox-call")
+        self._pool = Pool(self._boot, size=self._size, boots=self._boots)
+
+    def _tear_down(self) -> None:
+        self._open = False
+        self._watch.end_all("cancelled" if self._closing else "sandbox_died")
+        self._watch.wait_until_idle(_CLOSE_SECONDS)
+        self._pool.close()
+        self._namespace.close()
+        self._executor.shutdown(wait=True)
+        self._watch.close()
+        self._remove_folder()
 
     def _boot(self, background: bool) -> Member:
         return boot(self._plan, self._namespace, background=background)
@@ -106,7 +125,8 @@ class GVisorProvider:
 
         try:
             self.start()
-            member = self._pool.acquire(_ACQUIRE_SECONDS, is_cancelled)
+            pool, watch = self._pool, self._watch
+            member = pool.acquire(_ACQUIRE_SECONDS, is_cancelled)
         except SandboxUnavailable as reason:
             if is_cancelled():
                 return _unrun("cancelled", MESSAGES["cancelled"])
@@ -117,14 +137,14 @@ class GVisorProvider:
         deadline = dispatched + job.limits.wall_seconds
         watched = Watched(member, job.limits, cancelled, deadline)
         talk = Conversation(job, on_call, watched, self._executor)
-        self._watch.add(watched)
+        watch.add(watched)
         error: ScriptError | None = None
         try:
             error = self._hold(talk, watched, job)
             usage = _usage(member, started, dispatched, talk.waited)
         finally:
-            self._watch.remove(watched)
-            self._pool.discard(member)
+            watch.remove(watched)
+            pool.discard(member)
         return Result(
             ok=error is None,
             value=value_of(talk.ending) if error is None else None,
@@ -167,15 +187,8 @@ class GVisorProvider:
         """See Provider.close."""
         with self._lock:
             self._closing = True
-            if not self._open:
-                return
-            self._open = False
-        self._watch.end_all("cancelled")
-        self._pool.close()
-        self._namespace.close()
-        self._executor.shutdown(wait=True)
-        self._watch.close()
-        self._remove_folder()
+            if self._open:
+                self._tear_down()
 
     def _remove_folder(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)

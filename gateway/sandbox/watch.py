@@ -93,6 +93,12 @@ class Watch:
             for run in self._watched.values():
                 run.end(code)
 
+    def wait_until_idle(self, timeout: float) -> None:
+        """Wait until every run has been removed, `timeout` seconds at most."""
+        deadline = time.monotonic() + timeout
+        while self._watched and time.monotonic() < deadline:
+            time.sleep(0.01)
+
     def close(self) -> None:
         """Stop the thread."""
         self._closed = True

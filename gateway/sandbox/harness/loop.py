@@ -33,6 +33,8 @@ class ChannelLoop(asyncio.BaseEventLoop):
         self._poll.register(channel.incoming, select.POLLIN)
         self._poll.register(self._wake_read, select.POLLIN)
         self._busy_rounds = 0
+        self.main: asyncio.Task[Any] | None = None
+        """The script's own task, where it awaits at top level."""
 
     def time(self) -> float:
         return _monotonic()
@@ -60,8 +62,18 @@ class ChannelLoop(asyncio.BaseEventLoop):
         elif caller.waiting:
             caller.take_replies()
         else:
-            raise RuntimeError("the script awaits something that never happens")
+            self._end_vain_wait()
         return []
+
+    def _end_vain_wait(self) -> None:
+        """Raise where the script waits, so that the error has that line."""
+        error = RuntimeError("the script awaits something that never happens")
+        waiter: Any = self.main
+        while isinstance(waiter, asyncio.Task):
+            waiter = waiter._fut_waiter  # type: ignore[attr-defined]
+        if waiter is None or waiter.done():
+            raise error
+        waiter.set_exception(error)
 
     def _wait(self, timeout: float | None) -> None:
         for descriptor, _ in self._poll.poll(

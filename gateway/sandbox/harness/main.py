@@ -88,8 +88,8 @@ def _to_null(*descriptors: int) -> None:
 def _refuse_processes() -> None:
     for name in ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system", "popen"):
         setattr(os, name, failure.refuse_process)
-    posix: Any = importlib.import_module("_posixsubprocess")
-    posix.fork_exec = failure.refuse_process
+    subprocess: Any = importlib.import_module("subprocess")
+    subprocess._fork_exec = failure.refuse_process
 
 
 def _discard_own_import_path() -> None:
@@ -187,7 +187,9 @@ def _execute(
         asyncio.set_event_loop_policy(ChannelPolicy(channel, caller))
     if not script.awaits:
         return entry()
-    return ChannelLoop(channel, caller).run_until_complete(entry())
+    loop = ChannelLoop(channel, caller)
+    loop.main = loop.create_task(entry())
+    return loop.run_until_complete(loop.main)
 
 
 def _done(value: Any, most: int) -> str:

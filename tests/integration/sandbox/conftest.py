@@ -1,0 +1,83 @@
+"""One warm gVisor pool for all tests here."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.sandbox.api import Call, CallError, Job, Limits, OnCall, Reply, Result
+from gateway.sandbox.errors import SandboxUnavailable
+from gateway.sandbox.provider import GVisorProvider
+from gateway.sandbox.runsc import find_runsc
+
+TOOLS = {
+    "crm": {
+        "echo": "crm.echo",
+        "fail": "crm.fail",
+        "rows": "crm.rows",
+        "explode": "crm.explode",
+        "list_orders": "crm.list_orders",
+    },
+    "mail": {"send": "mail.send"},
+}
+STARTED_AT = 1_790_000_000.0  # 2026-09-21T14:13:20Z
+
+Run = Callable[..., Result]
+
+
+def serve(call: Call) -> Reply:
+    """A few tools of our own."""
+    match call.tool:
+        case "crm.fail":
+            error = CallError("denied", "no grant", True, ("crm.echo",))
+            return Reply(error=error)
+        case "crm.rows":
+            count = call.arguments["n"]
+            assert isinstance(count, int)
+            return Reply(value=[{"id": i, "name": f"row {i}"} for i in range(count)])
+        case "crm.explode":
+            raise RuntimeError("a bug of ours")
+        case _:
+            return Reply(value={"step": call.step, **call.arguments})
+
+
+@pytest.fixture(scope="session")
+def sandbox_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sandbox")
+
+
+@pytest.fixture(scope="session")
+def provider(sandbox_folder: Path) -> Iterator[GVisorProvider]:
+    try:
+        find_runsc("", sandbox_folder)
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    made = GVisorProvider(sandbox_folder, size=2)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run(provider: GVisorProvider) -> Run:
+    """Runs a script; keyword arguments are limits, but for the few named here."""
+
+    def run_script(
+        code: str,
+        *,
+        on_call: OnCall = serve,
+        seed: int = 1,
+        cancelled: threading.Event | None = None,
+        **limits: Any,
+    ) -> Result:
+        logging.disable(logging.CRITICAL)
+        try:
+            job = Job("t", code, "python", seed, STARTED_AT, TOOLS, Limits(**limits))
+            return provider.run(job, on_call, cancelled)
+        finally:
+            logging.disable(logging.NOTSET)
+
+    return run_script
