@@ -8,7 +8,7 @@ from django.db import models
 from core.fields import JsonTextField
 
 if TYPE_CHECKING:
-    from policy.access import Access
+    from audit.web import Rights
 
 
 class Task(models.Model):
@@ -42,7 +42,7 @@ def _seconds(first: datetime | None, last: datetime | None) -> float | None:
 
 
 class RunQuerySet(models.QuerySet["Run"]):
-    def visible_to(self, access: "Access", capability: str) -> "RunQuerySet":
+    def visible_to(self, access: "Rights", capability: str) -> "RunQuerySet":
         """Runs of the teams that this person may see."""
         teams = access.teams_for(capability)
         return self if teams is None else self.filter(team__in=teams)

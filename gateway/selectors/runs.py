@@ -10,23 +10,24 @@ from django.db.models import QuerySet
 from django.utils.text import Truncator
 
 from audit.models import Event
+from audit.web import Rights
 from core.errors import NotFound
 from finops.models import UsageEvent
 from gateway.highlight import visible
 from gateway.models import Run, ToolCall
-from policy.access import RUNS_READ, Access
+from policy.access import RUNS_READ
 
 _HEAVY = ("code", "value", "stdout", "direct_arguments", "scopes", "usage")
 
 
-def visible_runs(access: Access) -> QuerySet[Run]:
+def visible_runs(access: Rights) -> QuerySet[Run]:
     """Runs this person may see, for lists: without script, value and output."""
     return (
         Run.objects.visible_to(access, RUNS_READ).select_related("task").defer(*_HEAVY)
     )
 
 
-def run_for(access: Access, uid: str) -> Run:
+def run_for(access: Rights, uid: str) -> Run:
     """One run in full. Raises NotFound, also for a run of somebody else's team."""
     run = (
         Run.objects.visible_to(access, RUNS_READ)
@@ -99,7 +100,7 @@ def shown_error(run: Run) -> ShownError | None:
     )
 
 
-def attempts_beside(run: Run, access: Access) -> list[Run]:
+def attempts_beside(run: Run, access: Rights) -> list[Run]:
     """The other runs of the same task, oldest first."""
     rows = visible_runs(access).filter(task=run.task_id).exclude(pk=run.pk)
     return list(rows.order_by("attempt", "pk")[:50])

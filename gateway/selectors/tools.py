@@ -10,10 +10,11 @@ from typing import Any
 
 from django.db.models import Aggregate, Count, F, FloatField, Max, Q, QuerySet, Sum
 
+from audit.web import Rights
 from core.errors import NotFound
 from finops.models import UsageEvent
 from gateway.models import Run, Tool, ToolCall, ToolVersion
-from policy.access import RUNS_READ, Access
+from policy.access import RUNS_READ
 
 # Beyond this many lines a diff is neither quick to make nor read by anybody.
 _LONGEST_DIFF = 3_000
@@ -142,7 +143,7 @@ class Caller:
     last_at: datetime
 
 
-def _calls(access: Access, since: datetime) -> QuerySet[ToolCall]:
+def _calls(access: Rights, since: datetime) -> QuerySet[ToolCall]:
     calls = ToolCall.objects.filter(intent_at__gte=since)
     teams = access.teams_for(RUNS_READ)
     return calls if teams is None else calls.filter(run__team__in=teams)
@@ -152,7 +153,7 @@ _ENDED = ~Q(outcome="")
 _WENT_WRONG = Q(outcome__in=["tool_error", "failed", "unknown", "invalid", "denied"])
 
 
-def usage(tool: str, *, access: Access, since: datetime) -> Usage:
+def usage(tool: str, *, access: Rights, since: datetime) -> Usage:
     """Use of ``server.tool`` since a time, in three queries."""
     calls = _calls(access, since).filter(tool=tool)
     sums = calls.aggregate(
@@ -181,7 +182,7 @@ def usage(tool: str, *, access: Access, since: datetime) -> Usage:
 
 
 def _costs(
-    tool: str, *, access: Access, since: datetime
+    tool: str, *, access: Rights, since: datetime
 ) -> tuple[tuple[Decimal | None, str], ...]:
     booked = UsageEvent.objects.filter(sku=f"tool/{tool}", at__gte=since)
     teams = access.teams_for(RUNS_READ)
@@ -201,7 +202,7 @@ class Brief:
 
 
 def usage_by_tool(
-    names: Sequence[str], *, access: Access, since: datetime
+    names: Sequence[str], *, access: Rights, since: datetime
 ) -> Mapping[str, Brief]:
     """Use of each of these tools since a time, in one query."""
     rows = (

@@ -1,0 +1,22 @@
+"""REST addresses of the catalog and the runs."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from gateway.api import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/servers/", views.ServerList.as_view(), name="api_servers"),
+    path("api/v1/tools/", views.ToolList.as_view(), name="api_tools"),
+    path(
+        "api/v1/tools/<slug:server>/<slug:name>/",
+        views.ToolDetail.as_view(),
+        name="api_tool",
+    ),
+    path("api/v1/runs/", views.RunList.as_view(), name="api_runs"),
+    path("api/v1/runs/<slug:uid>/", views.RunDetail.as_view(), name="api_run"),
+    path(
+        "api/v1/runs/<slug:uid>/cancel/",
+        views.RunCancel.as_view(),
+        name="api_run_cancel",
+    ),
+]
