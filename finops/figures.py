@@ -53,13 +53,24 @@ def stacked_bars(
         "line": {"color": "var(--tg-muted)", "dash": "dot", "width": 2},
         "hovertemplate": f"previous period<br>%{{y:.6~g}} {unit}",
     }
-    layout = {
+    layout: dict[str, Any] = {
         "barmode": "stack",
         "bargap": 0.25,
         "showlegend": True,
-        "legend": {"orientation": "h", "y": -0.18, "traceorder": "normal"},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            "traceorder": "normal",
+        },
         "margin": {"l": 56, "r": 12, "t": 12, "b": 36},
-        "xaxis": {"type": "date", "showgrid": False},
+        "xaxis": {
+            "type": "date",
+            "showgrid": False,
+            # Naive local text: Plotly would shift anything with a zone.
+            "tickformat": "%H:%M\n%-d %b" if "T" in buckets[0] else "%-d %b",
+        },
         "yaxis": {"title": {"text": unit}, "rangemode": "tozero", "tickformat": "~g"},
     }
     return {"data": [*bars, ghost], "layout": layout}

@@ -2,15 +2,19 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from gateway.api.urls import urlpatterns as api_urls
 from gateway.views import (
     catalog_grants,
     catalog_servers,
     catalog_tools,
+    overview,
     playground,
     runs,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    *api_urls,
+    path("", overview.overview, name="overview"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/<slug:uid>/", runs.run_detail, name="run"),
     path("runs/<slug:uid>/cancel/", runs.run_cancel, name="run_cancel"),

@@ -55,6 +55,7 @@ def costs(request: Request) -> HttpResponseBase:
         "period": period,
         "report": report,
         "dimension": LABELS[form.dimension],
+        "shared_runs": form.dimension in {"tool", "sku", "day"},
         "rows": contexts.ordered(contexts.rows(report, period, chosen), sort),
         "columns": contexts.columns(chosen, sort or "-cost"),
         "delta": relative(report.total.cost, report.total.before, better=NEITHER),

@@ -77,6 +77,7 @@ def _context(request: Request, form: PriceForm, sku: str) -> dict[str, Any]:
         "sku": sku,
         "page": page,
         "prices": [(price, state(price, at=at)) for price in page],
+        "has_defaults": any(price.source == "default" for price in page),
         "history": [(price, state(price, at=at)) for price in past],
         "may_price": request.access.may(COSTS_ADMIN),
         "currency": settings.CURRENCY,

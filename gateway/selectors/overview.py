@@ -1,5 +1,6 @@
 """What waits for a person, and what an empty installation needs first."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,40 +50,34 @@ class Step:
 
 def todo(access: Access, *, at: datetime) -> tuple[Todo, ...]:
     """What waits for this person, the urgent first; nothing that is done."""
-    found: list[Todo] = []
+    found = [*_servers(access), *_failed(access, at), *_quotas(access, at)]
+    found += [*_effects(access), *_unrated(access, at)]
+    return tuple(item for item in found if item.count)
+
+
+def _servers(access: Access) -> Iterator[Todo]:
     if access.may(CATALOG_READ):
         down = Server.objects.filter(
             status=Server.Status.ACTIVE, health=Server.Health.DOWN
         ).count()
-        text = "tool server does not answer" if down == 1 else "tool servers are down"
-        found.append(Todo(down, text, f"{reverse('servers')}?health=down", urgent=True))
+        text = _plural(down, "tool server does not answer", "tool servers are down")
+        yield Todo(down, text, f"{reverse('servers')}?health=down", urgent=True)
+
+
+def _failed(access: Access, at: datetime) -> Iterator[Todo]:
     if access.may(RUNS_READ):
         since = at - timedelta(days=1)
-        failed = visible_runs(access).filter(
-            status=Run.Status.FAILED, queued_at__gte=since
-        )
+        runs = visible_runs(access)
+        count = runs.filter(status=Run.Status.FAILED, queued_at__gte=since).count()
+        text = f"{_plural(count, 'run', 'runs')} failed in the last 24 hours"
         url = f"{reverse('runs')}?period=24h&status=failed"
-        found.append(
-            Todo(failed.count(), "runs failed in the last 24 hours", url, True)
-        )
-    found += _quotas(access, at)
-    if access.may(CATALOG_ADMIN):
-        open_effects = Tool.objects.filter(removed_at=None, effect_confirmed_by="")
-        url = f"{reverse('tools')}?confirmed=no"
-        text = "tools wait for their effect to be confirmed; until then they are writes"
-        found.append(Todo(open_effects.count(), text, url))
-    if access.may(COSTS_READ):
-        teams = access.teams_for(COSTS_READ)
-        count = unrated(teams, since=at - timedelta(days=_UNRATED_DAYS))
-        url = f"{reverse('costs')}?by=sku"
-        found.append(Todo(count, "quantities of the last 30 days have no price", url))
-    return tuple(item for item in found if item.count)
+        yield Todo(count, text, url, urgent=True)
 
 
-def _quotas(access: Access, at: datetime) -> list[Todo]:
+def _quotas(access: Access, at: datetime) -> Iterator[Todo]:
     """Quotas of which four fifths or more are used in the running window."""
     if not access.may(IDENTITY_READ):
-        return []
+        return
     running = Q()
     for window in Quota.Window.values:
         running |= Q(quota__window=window, window_start=window_of(window, at)[0])
@@ -91,12 +86,35 @@ def _quotas(access: Access, at: datetime) -> list[Todo]:
     if teams is not None:
         near = near.filter(quota__team__slug__in=teams)
     slugs = list(near.values_list("quota__team__slug", flat=True)[:100])
-    if not slugs:
-        return []
-    one = len(set(slugs)) == 1
-    url = reverse("team", args=[slugs[0]]) if one else reverse("teams")
-    text = "quota is near its limit" if len(slugs) == 1 else "quotas near their limit"
-    return [Todo(len(slugs), text, url, urgent=True)]
+    if slugs:
+        one = len(set(slugs)) == 1
+        url = reverse("team", args=[slugs[0]]) if one else reverse("teams")
+        text = _plural(len(slugs), "quota is near its limit", "quotas near their limit")
+        yield Todo(len(slugs), text, url, urgent=True)
+
+
+def _effects(access: Access) -> Iterator[Todo]:
+    if access.may(CATALOG_ADMIN):
+        count = Tool.objects.filter(removed_at=None, effect_confirmed_by="").count()
+        text = _plural(
+            count,
+            "tool's effect is to be confirmed; until then it is a write",
+            "tools' effects are to be confirmed; until then they are writes",
+        )
+        yield Todo(count, text, f"{reverse('tools')}?confirmed=no")
+
+
+def _unrated(access: Access, at: datetime) -> Iterator[Todo]:
+    if access.may(COSTS_READ):
+        since = at - timedelta(days=_UNRATED_DAYS)
+        count = unrated(access.teams_for(COSTS_READ), since=since)
+        text = _plural(count, "quantity", "quantities")
+        url = f"{reverse('costs')}?by=sku"
+        yield Todo(count, f"{text} of the last 30 days without a price", url)
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
 
 
 def first_steps(access: Access) -> tuple[Step, ...]:
