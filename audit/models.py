@@ -21,7 +21,7 @@ class Event(models.Model):
     name = models.CharField(max_length=60)
     decision = models.CharField(max_length=10, blank=True)
     actor_kind = models.CharField(max_length=20)
-    actor_id = models.CharField(max_length=60)
+    actor_id = models.CharField(max_length=160)
     actor_label = models.CharField(max_length=200)
     team = models.CharField(max_length=60, blank=True)
     environment = models.CharField(max_length=40, blank=True)

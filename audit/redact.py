@@ -15,6 +15,8 @@ _SECRET_VALUES = re.compile(
     r"|xox[abprs]-[0-9A-Za-z-]{10,}|eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}\S*)"
 )
 _LONGEST_TEXT = 2_000
+# How much text beyond the cut is looked at for a secret that straddles it.
+_MARGIN = 500
 _MOST_ITEMS = 100
 _DEEPEST = 12
 
@@ -28,7 +30,7 @@ def redact(value: Any, *, depth: int = 0) -> Any:
         return "[too deep]"
     if isinstance(value, dict):
         kept = {
-            str(key)[:200]: HIDDEN
+            _plain(str(key)[:200]): HIDDEN
             if _SECRET_NAMES.search(str(key))
             and not isinstance(item, int | float | None)
             else redact(item, depth=depth + 1)
@@ -52,10 +54,14 @@ def redact_text(text: str) -> str:
 
     NUL and lone surrogates, which PostgreSQL refuses, become replacement marks.
     """
-    short = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"
-    clean = (
-        short.encode("utf-8", "replace")
-        .decode()
-        .replace("\x00", "\N{REPLACEMENT CHARACTER}")
-    )
-    return _SECRET_VALUES.sub(HIDDEN, clean)
+    near = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT + _MARGIN]
+    # Secrets go first: half a secret at the cut would no longer look like one.
+    kept = _SECRET_VALUES.sub(HIDDEN, _plain(near))
+    if len(text) <= _LONGEST_TEXT:
+        return kept
+    return kept[:_LONGEST_TEXT] + "…"
+
+
+def _plain(text: str) -> str:
+    whole = text.encode("utf-8", "replace").decode()
+    return whole.replace("\x00", "\N{REPLACEMENT CHARACTER}")

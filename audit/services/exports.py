@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.http import StreamingHttpResponse
+
 from audit import events
 from audit.actor import Actor, Target
 from audit.registry import EventKind
 from audit.services.record import record
 from core.errors import Invalid
-from core.exports import Download, respond
+from core.exports import respond
 
 FORMS = ("csv", "json")
 MOST_ROWS = 100_000
@@ -25,7 +27,7 @@ def export(
     actor: Actor,
     at: datetime,
     event: EventKind = events.LIST_EXPORTED,
-) -> Download:
+) -> StreamingHttpResponse:
     """Record the export, then stream it. Raises Invalid for an unknown form."""
     if form not in FORMS:
         raise Invalid(f"Unknown export {form!r}: use {' or '.join(FORMS)}.")

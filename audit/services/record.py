@@ -55,11 +55,14 @@ def build(
             "step": step,
         }
     ) | {"actor": asdict(actor)}
+    # The columns come from the redacted copy: PostgreSQL refuses some text that a
+    # script may send, and no event may be lost to it.
+    shown = body["target"] or {"kind": "", "id": "", "label": ""}
     words = {
         **body["payload"],
         "actor": actor.label,
-        "target": target.label if target else "",
-        "tool": tool,
+        "target": shown["label"],
+        "tool": body["tool"],
         "run": run,
         "decision": decision,
         "reasons": "; ".join(body["reasons"]),
@@ -74,10 +77,10 @@ def build(
         actor_label=actor.label[:200],
         team=actor.team,
         environment=actor.environment,
-        target_kind=target.kind if target else "",
-        target_id=target.id[:120] if target else "",
-        target_label=body["target"]["label"][:200] if target else "",
-        tool=tool[:200],
+        target_kind=shown["kind"],
+        target_id=shown["id"][:120],
+        target_label=shown["label"][:200],
+        tool=body["tool"][:200],
         run=run,
         step=step,
         request_id=actor.request_id,
