@@ -5,7 +5,9 @@ import os
 import pytest
 from django.conf import settings
 
-DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
+pytest_plugins = ["tests.stack"]
+
+DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "stack"}
 ENGINES_ARE_DOWN = (
     "PostgreSQL and Redis are not up. Run `make test`, or "
     "`.venv/bin/python -m config.embedded --data-dir var/test -- "
