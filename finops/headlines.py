@@ -81,7 +81,8 @@ def _first_try(
         )
     if pending:
         share = 100 * pending / (pending + now.runs)
-        detail += f" {pending:,} first runs are still open ({share:.1f} % pending)."
+        runs = "first run is" if pending == 1 else "first runs are"
+        detail += f" {pending:,} {runs} still open ({share:.1f} % pending)."
     return Headline(
         key="first-try",
         title="First-try success",
