@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway.sandbox import channel, spec
 from gateway.sandbox.errors import SandboxUnavailable, Violation
 from gateway.sandbox.namespace import Namespace
-from gateway.sandbox.process import Meter, pid_of, set_priority
+from gateway.sandbox.process import Meter, is_zombie, pid_of, set_priority
 
 _READY_BYTES = 1_024
 _BACKGROUND = ("/usr/bin/nice", "-n", "5")
@@ -70,8 +70,12 @@ class Member:
 
     @property
     def alive(self) -> bool:
-        """Whether its process still runs."""
-        return not select.select([self._pidfd], [], [], 0)[0]
+        """Whether its process still runs.
+
+        A pidfd tells only when the last of its threads is gone, which may be late.
+        """
+        ended = bool(select.select([self._pidfd], [], [], 0)[0])
+        return not ended and not is_zombie(self._pid)
 
     def last_words(self) -> str:
         """What runsc or the sentry wrote to its standard error."""

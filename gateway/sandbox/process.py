@@ -17,6 +17,15 @@ def pid_of(pidfd: int) -> int:
     return pid
 
 
+def is_zombie(pid: int) -> bool:
+    """Whether the process has ended, or is gone altogether."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] in "ZX"
+
+
 def descendants(pid: int) -> list[int]:
     """All processes below `pid`, by any of its threads."""
     found: list[int] = []

@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _BOOT_SECONDS = 30.0
 _ACQUIRE_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0  # for runs to end whose sandboxes are killed
+_UNUSED_SECONDS = 0.5
 _CALL_THREADS = 64
 
 
@@ -123,28 +124,43 @@ class GVisorProvider:
         def is_cancelled() -> bool:
             return cancelled is not None and cancelled.is_set()
 
-        try:
-            self.start()
-            pool, watch = self._pool, self._watch
-            member = pool.acquire(_ACQUIRE_SECONDS, is_cancelled)
-        except SandboxUnavailable as reason:
-            if is_cancelled():
-                return _unrun("cancelled", MESSAGES["cancelled"])
-            return _unrun("sandbox_unavailable", str(reason))
-        self._runs += 1
-        member.meter.start()
+        for attempt in (1, 2):
+            try:
+                self.start()
+                pool, watch = self._pool, self._watch
+                member = pool.acquire(_ACQUIRE_SECONDS, is_cancelled)
+            except SandboxUnavailable as reason:
+                if is_cancelled():
+                    return _unrun("cancelled", MESSAGES["cancelled"])
+                return _unrun("sandbox_unavailable", str(reason))
+            self._runs += 1
+            member.meter.start()
+            deadline = time.monotonic() + job.limits.wall_seconds
+            watched = Watched(member, job.limits, cancelled, deadline)
+            talk = Conversation(job, on_call, watched, self._executor)
+            watch.add(watched)
+            try:
+                result = self._talk(talk, watched, job, started)
+            finally:
+                watch.remove(watched)
+                pool.discard(member)
+            if attempt == 2 or not _died_unused(result):
+                break
+        return result
+
+    def _talk(
+        self, talk: Conversation, watched: Watched, job: Job, started: float
+    ) -> Result:
         dispatched = time.monotonic()
-        deadline = dispatched + job.limits.wall_seconds
-        watched = Watched(member, job.limits, cancelled, deadline)
-        talk = Conversation(job, on_call, watched, self._executor)
-        watch.add(watched)
-        error: ScriptError | None = None
-        try:
-            error = self._hold(talk, watched, job)
-            usage = _usage(member, started, dispatched, talk.waited)
-        finally:
-            watch.remove(watched)
-            pool.discard(member)
+        error = self._hold(talk, watched, job)
+        meter = watched.member.meter
+        usage = Usage(
+            wall_seconds=time.monotonic() - dispatched,
+            cpu_seconds=meter.used_cpu,
+            peak_memory_bytes=meter.peak_memory,
+            dispatch_seconds=dispatched - started,
+            waiting_seconds=talk.waited,
+        )
         return Result(
             ok=error is None,
             value=value_of(talk.ending) if error is None else None,
@@ -215,14 +231,15 @@ class GVisorProvider:
         }
 
 
-def _usage(member: Member, started: float, dispatched: float, waited: float) -> Usage:
-    return Usage(
-        wall_seconds=time.monotonic() - dispatched,
-        cpu_seconds=member.meter.used_cpu,
-        peak_memory_bytes=member.meter.peak_memory,
-        dispatch_seconds=dispatched - started,
-        waiting_seconds=waited,
-    )
+def _died_unused(result: Result) -> bool:
+    """Whether the sandbox was gone before the script did anything others saw.
+
+    One that dies while it waits cannot always be told from a live one; another try
+    repeats nothing, since no call was made.
+    """
+    died = result.error is not None and result.error.code == "sandbox_died"
+    unused = not result.calls and not result.stdout
+    return died and unused and result.usage.wall_seconds < _UNUSED_SECONDS
 
 
 def _unrun(code: str, message: str) -> Result:
