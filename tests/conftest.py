@@ -1,6 +1,7 @@
 """What every test needs: engines that are up, and browser tests that come last."""
 
 import os
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -13,6 +14,11 @@ ENGINES_ARE_DOWN = (
     "`.venv/bin/python -m config.embedded --data-dir var/test -- "
     ".venv/bin/python -m pytest …`, or set DATABASE_URL and REDIS_URL."
 )
+
+
+def pytest_configure() -> None:
+    """Let WhiteNoise find its directory, empty here: it warns about a missing one."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.hookimpl(tryfirst=True)
