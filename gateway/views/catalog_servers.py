@@ -13,10 +13,11 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from audit.redact import redact_text
+from audit.services.exports import export
 from core.clock import now
 from core.errors import TollgateError
 from core.jobs import enqueue
-from core.tables import chips
+from core.tables import chips, filters_of
 from gateway.filters import ServerFilter
 from gateway.forms import ServerForm
 from gateway.models import Server
@@ -24,7 +25,6 @@ from gateway.selectors.grants import grants_on_server, teams_without
 from gateway.selectors.runs import events_on
 from gateway.selectors.servers import server_named, servers, tools_of
 from gateway.services.catalog import add_server, set_server_status
-from gateway.services.exports import export
 from policy.access import AUDIT_READ, CATALOG_ADMIN, CATALOG_READ
 from policy.models import Environment
 from policy.web import Request, actor_of, requires
@@ -64,7 +64,7 @@ def server_list(request: Request) -> HttpResponseBase:
             form=form,
             columns=_COLUMNS,
             rows=_rows(filterset.qs),
-            filters=request.GET.dict(),
+            filters=filters_of(request),
             actor=actor_of(request),
             at=now(),
         )

@@ -12,9 +12,10 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from audit.services.exports import MOST_ROWS, export
 from core.clock import now
 from core.errors import Invalid
-from core.tables import chips, paged
+from core.tables import chips, filters_of, paged
 from gateway.catalog import definition_of
 from gateway.codemode.stubs import signature
 from gateway.filters import ToolFilter
@@ -33,7 +34,6 @@ from gateway.selectors.tools import (
     usage_by_tool,
 )
 from gateway.services import catalog
-from gateway.services.exports import MOST_ROWS, export
 from policy.access import AUDIT_READ, CATALOG_ADMIN, CATALOG_READ
 from policy.models import Environment
 from policy.web import Request, actor_of, requires
@@ -76,7 +76,7 @@ def tool_list(request: Request) -> HttpResponseBase:
             form=form,
             columns=_COLUMNS,
             rows=_rows(filterset.qs[:MOST_ROWS]),
-            filters=request.GET.dict(),
+            filters=filters_of(request),
             actor=actor_of(request),
             at=now(),
         )

@@ -9,8 +9,9 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from audit.services.exports import MOST_ROWS, export
 from core.clock import now
-from core.tables import chips, keyset
+from core.tables import chips, filters_of, keyset
 from gateway.filters import RunFilter
 from gateway.highlight import lines, visible
 from gateway.models import Run
@@ -28,7 +29,6 @@ from gateway.selectors.runs import (
 )
 from gateway.selectors.timeline import timeline
 from gateway.services.envelope import envelope
-from gateway.services.exports import MOST_ROWS, export
 from gateway.services.runs import cancel
 from policy.access import AUDIT_READ, COSTS_READ, RUNS_EXECUTE, RUNS_READ
 from policy.web import Request, actor_of, refuse, requires
@@ -86,7 +86,7 @@ def run_list(request: Request) -> HttpResponseBase:
             form=form,
             columns=_COLUMNS,
             rows=_rows(found.newest_first()[:MOST_ROWS]),
-            filters={key: request.GET.getlist(key) for key in request.GET},
+            filters=filters_of(request),
             actor=actor_of(request),
             at=now(),
         )

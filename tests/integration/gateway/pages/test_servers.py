@@ -70,7 +70,7 @@ def test_filters_narrow_the_list_and_its_export(cast: Cast, browse: Browse) -> N
     assert [row["name"] for row in rows] == ["shop"]
     event = Event.objects.get(name="list.exported")
     assert event.actor_id == "user:carol"
-    assert '"transport":"stdio"' in event.body
+    assert '"transport":["stdio"]' in event.body
 
 
 def test_adding_keeps_a_draft_seals_the_headers_and_asks_the_runner(
