@@ -3,8 +3,14 @@
 from collections.abc import Callable
 
 from django import forms
+from django.http import HttpRequest, QueryDict
 
 from core.errors import TollgateError
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: what was sent, even when that is nothing at all."""
+    return request.POST if request.method == "POST" else None
 
 
 def attempt(form: forms.Form, act: Callable[[], object]) -> bool:

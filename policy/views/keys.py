@@ -21,7 +21,7 @@ from policy.forms import KeyForm, RevokeForm
 from policy.models import Team
 from policy.services import keys
 from policy.services.keys import NewKey
-from policy.views.forms import attempt
+from policy.views.forms import attempt, posted
 from policy.web import Request, actor_of, requires
 
 _COLUMNS = (
@@ -87,7 +87,7 @@ def key_create(request: Request) -> HttpResponse:
         teams = selectors.visible_teams(request.access).order_by("name")
         return render(request, "settings/key_team.html", {"teams": teams})
     team = selectors.visible_team(request.access, slug)
-    form = KeyForm(request.POST or None, team=team)
+    form = KeyForm(posted(request), team=team)
     made: list[NewKey] = []
     if request.method == "POST" and attempt(
         form, lambda: made.append(_make(request, team, form))
@@ -106,7 +106,7 @@ def key_revoke(request: Request, pk: int) -> HttpResponse:
     key = selectors.visible_keys(request.access).filter(pk=pk).first()
     if key is None:
         raise NotFound("There is no such key that you may see.")
-    form = RevokeForm(request.POST or None)
+    form = RevokeForm(posted(request))
     if request.method == "POST" and attempt(
         form,
         lambda: keys.revoke_key(

@@ -13,7 +13,7 @@ from policy import selectors
 from policy.access import IDENTITY_ADMIN, IDENTITY_READ
 from policy.forms import EnvironmentForm, PersonForm
 from policy.services import teams
-from policy.views.forms import attempt
+from policy.views.forms import attempt, posted
 from policy.web import Request, actor_of, refuse, requires
 
 
@@ -32,7 +32,7 @@ def people(request: Request) -> HttpResponse:
 @requires(IDENTITY_ADMIN)
 def person_add(request: Request) -> HttpResponse:
     """A new person; roles are given on a team's page."""
-    form = PersonForm(request.POST or None)
+    form = PersonForm(posted(request))
     if request.method == "POST" and attempt(
         form,
         lambda: teams.create_user(
@@ -54,7 +54,7 @@ def person_add(request: Request) -> HttpResponse:
 def environments(request: Request) -> HttpResponse:
     """All environments, and a form for a new one."""
     may_change = request.access.may(IDENTITY_ADMIN)
-    form = EnvironmentForm(request.POST or None)
+    form = EnvironmentForm(posted(request))
     if request.method == "POST":
         if not may_change:
             raise refuse(request, needed=IDENTITY_ADMIN)

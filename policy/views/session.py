@@ -13,6 +13,7 @@ from core.clock import now
 from core.errors import TollgateError
 from policy.forms import SignInForm
 from policy.services import sessions
+from policy.views.forms import posted
 from policy.web import Request, actor_of
 
 
@@ -24,7 +25,7 @@ def sign_in(request: Request) -> HttpResponse:
     """The sign-in form, and what it leads to."""
     if request.user.is_authenticated:
         return redirect(_next(request))
-    form = SignInForm(request.POST or None)
+    form = SignInForm(posted(request))
     status = 200
     if request.method == "POST":
         status = 422

@@ -17,7 +17,7 @@ from policy.access import IDENTITY_ADMIN, IDENTITY_READ
 from policy.forms import AccountForm, MemberForm, ProjectForm, QuotaForm, TeamForm
 from policy.models import Team
 from policy.services import quotas, teams
-from policy.views.forms import attempt
+from policy.views.forms import attempt, posted
 from policy.web import Request, actor_of, requires
 
 _FORMS: dict[str, type[forms.Form]] = {
@@ -44,7 +44,7 @@ def team_list(request: Request) -> HttpResponse:
 @requires(IDENTITY_ADMIN)
 def team_add(request: Request) -> HttpResponse:
     """A new team."""
-    form = TeamForm(request.POST or None)
+    form = TeamForm(posted(request))
     if request.method == "POST" and attempt(
         form,
         lambda: teams.create_team(
