@@ -79,7 +79,6 @@ class Stack:
             "REDIS_URL": self.redis_url,
             "TOLLGATE_DATA_DIR": str(self.data_dir),
             "TOLLGATE_PORT": str(self.port),
-            "TOLLGATE_RUN_THREADS": "8",
             "TOLLGATE_SANDBOX_POOL": "2",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
@@ -144,7 +143,7 @@ class Stack:
 
     def wait_ready(self) -> None:
         """Wait for the web process and for a runner that takes runs."""
-        self.wait_for(lambda: is_ready(self.port), "web")
+        self.wait_for(lambda: is_ready(self.port), "web", pause=0.3)
         log = self.data_dir / "log" / "runner.log"
         self.wait_for(
             lambda: "runner" not in self.processes or " ready." in log.read_text(),
@@ -156,6 +155,7 @@ class Stack:
         condition: Callable[[], object],
         what: str,
         seconds: float = _READY_SECONDS,
+        pause: float = 0.05,
     ) -> None:
         """Poll until the condition holds; a failure shows the ends of the logs."""
         deadline = time.monotonic() + seconds
@@ -168,7 +168,7 @@ class Stack:
                 )
                 state = f"ended: {gone}" if gone else f"not within {seconds} s"
                 raise TimeoutError(f"waited for {what}; {state}\n{logs}")
-            time.sleep(0.05)
+            time.sleep(pause)
 
     @contextmanager
     def database(self) -> Iterator[None]:
