@@ -51,7 +51,7 @@ class ServerForm(TollgateForm):
     transport = forms.ChoiceField(
         choices=Server.Transport.choices,
         initial=Server.Transport.HTTP,
-        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
+        widget=forms.RadioSelect(attrs={"class": "tg-choice"}),
     )
     url = forms.CharField(
         max_length=500,
