@@ -10,7 +10,6 @@ from typing import Any
 import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-
 from mcp_types import CallToolResult, TextContent
 
 from benchmarks.cases import Case

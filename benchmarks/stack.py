@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from config.embedded import Engines
@@ -76,7 +77,7 @@ class Stack:
         proxy = ("--proxy", self.url("tools"))
         self._spawn("fastmcp-proxy", [*peer, *self._port("fastmcp-proxy"), *proxy])
         for name in ("tools", "fastmcp", "fastmcp-proxy"):
-            self._wait(name, lambda name=name: answers(self.ports[name]))
+            self._wait(name, partial(answers, self.ports[name]))
 
     def start_tollgate(self, wrapper: Sequence[str] = ()) -> None:
         """Start web and runner, as the demo does, or under a wrapping module.

@@ -1,5 +1,6 @@
 """Django settings: every value an operator may change comes from the environment."""
 
+import sys
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -173,6 +174,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 300}
+# Threads keep their database connection from task to task: a new one costs more than
+# all queries of a short run. Broken ones are dropped before each task.
+CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep-runs": {"task": "gateway.sweep_runs", "schedule": 5.0},

@@ -7,10 +7,15 @@ import argparse
 import asyncio
 from contextlib import AsyncExitStack
 
+from fastmcp import Client, FastMCP  # type: ignore[import-not-found]
+from fastmcp.experimental.transforms.code_mode import (  # type: ignore[import-not-found]
+    CodeMode,
+)
+from fastmcp.server.providers.proxy import (  # type: ignore[import-not-found]
+    ProxyProvider,
+)
+
 from deploy.demo.servers import trivial
-from fastmcp import Client, FastMCP
-from fastmcp.experimental.transforms.code_mode import CodeMode
-from fastmcp.server.providers.proxy import ProxyProvider
 
 CATALOG_CACHED_SECONDS = 300.0
 TOOLS = (

@@ -3,17 +3,18 @@
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
 from audit.services.record import ALLOW, record
+from core.prepared import prepared_cursor
 from finops.models import RunFact, UsageEvent
 from finops.services.facts import record_run
 from finops.services.metering import Booked, Payer, Usage, book
 from gateway import completions, events
 from gateway.codemode import tokens
-from gateway.models import Run, Task, ToolCall
+from gateway.models import Run, ToolCall
 from gateway.sandbox.api import Usage as SandboxUsage
 from gateway.services.invoke import estimate_tokens
 from gateway.services.runs import principal_of, run_target
@@ -23,7 +24,16 @@ Kind = UsageEvent.Kind
 Known = UsageEvent.Known
 
 
+# The lock that an update takes: calls still being written may refer to the row.
+_HOLD = """
+SELECT t.uid FROM gateway_run r JOIN gateway_task t ON t.id = r.task_id
+WHERE r.id = %s AND r.epoch = %s AND r.status IN ('queued', 'running')
+FOR NO KEY UPDATE OF r
+"""
 _WRITTEN = (
+    "status",
+    "finished_at",
+    "lease_until",
     "value",
     "error",
     "stdout",
@@ -34,6 +44,17 @@ _WRITTEN = (
     "currency",
     "usage",
 )
+
+
+class CallRow(NamedTuple):
+    """What the bill needs of a call."""
+
+    step: int
+    tool: str
+    decision: str
+    outcome: str
+    effect: str
+    result_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +82,19 @@ def finish(*, run: Run, ending: Ending, definition_tokens: int, at: datetime) ->
 
 @transaction.atomic
 def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> bool:
-    held = Run.objects.filter(
-        pk=run.pk, epoch=run.epoch, status__in=(Run.Status.QUEUED, Run.Status.RUNNING)
-    )
-    # The first statement takes the row's lock and ends the run for everybody else.
-    if not held.update(status=ending.status, finished_at=at, lease_until=None):
+    task = _hold(run)
+    if task is None:
         return False
-    calls = list(
-        run.calls.order_by("step").only(
-            "step", "tool", "decision", "outcome", "effect", "result_tokens"
-        )
-    )
+    rows = run.calls.order_by("step").values_list(*CallRow._fields)
+    calls = [CallRow(*row) for row in rows]
     _close_calls(run, calls, at)
     script, returned = _tokens(run, ending)
-    task = Task.objects.values_list("uid", flat=True).get(pk=run.task_id)
     booked = book(
         payer=_payer(run, task),
         usages=_usages(run, calls, ending.usage, script, returned),
         at=at,
     )
-    run.status, run.finished_at = ending.status, at
+    run.status, run.finished_at, run.lease_until = ending.status, at, None
     run.value, run.error = ending.value, ending.error
     run.stdout, run.stdout_truncated = ending.stdout, ending.stdout_truncated
     run.tool_calls = len(calls)
@@ -108,7 +122,15 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     return True
 
 
-def _close_calls(run: Run, calls: list[ToolCall], at: datetime) -> None:
+def _hold(run: Run) -> str | None:
+    """Lock the run against every other ending; the id of its task."""
+    with prepared_cursor() as cursor:
+        cursor.execute(_HOLD, [run.pk, run.epoch])
+        row = cursor.fetchone()
+    return None if row is None else str(row[0])
+
+
+def _close_calls(run: Run, calls: list[CallRow], at: datetime) -> None:
     """A call whose outcome never came is lost; an unsafe write may have happened."""
     if all(call.outcome for call in calls):
         return
@@ -141,7 +163,7 @@ def _payer(run: Run, task: str) -> Payer:
 
 def _usages(
     run: Run,
-    calls: list[ToolCall],
+    calls: list[CallRow],
     usage: SandboxUsage,
     script: int,
     returned: int,

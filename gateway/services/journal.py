@@ -7,13 +7,13 @@ the run's epoch, so that a worker that lost its lease writes and sends nothing.
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
-
-from django.db import connection
 
 from audit.models import Event
 from audit.services.record import insert_from
 from core.errors import TollgateError
+from core.prepared import prepared_cursor
 
 _INTEND = """
 WITH held AS MATERIALIZED (
@@ -142,16 +142,27 @@ def _execute(
     statement: str, event: Event, source: str, values: dict[str, Any]
 ) -> tuple[Any, ...] | None:
     sql, event_values = insert_from(event, source=source)
-    names = [f"event_{number}" for number in range(len(event_values))]
-    named = sql.replace("%s::", "%({})s::").format(*names)
-    if statement is _SETTLE:
-        named += " RETURNING id"
-    with connection.cursor() as cursor:
+    names = _event_names(len(event_values))
+    with prepared_cursor() as cursor:
         cursor.execute(
-            statement.replace("{event}", named),
+            _statement(statement, sql),
             values | dict(zip(names, event_values, strict=True)),
         )
         return cast("tuple[Any, ...] | None", cursor.fetchone())
+
+
+@cache
+def _event_names(count: int) -> list[str]:
+    return [f"event_{number}" for number in range(count)]
+
+
+@cache
+def _statement(statement: str, insert_event: str) -> str:
+    names = _event_names(insert_event.count("%s::"))
+    named = insert_event.replace("%s::", "%({})s::").format(*names)
+    if statement is _SETTLE:
+        named += " RETURNING id"
+    return statement.replace("{event}", named)
 
 
 def _json(value: Any) -> str:
