@@ -14,6 +14,7 @@ from playwright.sync_api import (
     Response,
     sync_playwright,
 )
+from pytest_django.plugin import DjangoDbBlocker
 
 from audit.models import Event
 from core.clock import now
@@ -22,9 +23,7 @@ from gateway.services import access
 from tests.builders.catalog import make_server, make_tool, make_version
 from tests.builders.identity import ACTOR, AT, Cast, make_cast, make_environment
 from tests.builders.runs import make_call, make_run, make_task
-from tests.stack import Stack, stack
-
-__all__ = ["stack"]
+from tests.stack import Stack, running
 
 PASSWORD = "e2e-pass-phrase-only"
 CHROMIUM = "/usr/bin/chromium"
@@ -104,7 +103,14 @@ def browser() -> Iterator[Browser]:
         made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def stack(django_db_blocker: DjangoDbBlocker) -> Iterator[Stack]:
+    """A stack for the tests of this folder."""
+    with running(django_db_blocker) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
 def people(stack: Stack) -> Cast:
     """The usual people, who can sign in, with environments and default prices."""
     with stack.database():
@@ -118,17 +124,20 @@ def people(stack: Stack) -> Cast:
     return cast
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
     """Rows that fill the pages, and the paths of single things among them."""
     at = now() - timedelta(hours=2)
     with stack.database():
-        crm = make_server(refused=[{"name": "odd", "reason": "Its schema is a list."}])
-        tool = make_tool(crm, environments=[make_environment("dev")], tags=["sales"])
+        odd = {"name": "odd", "reason": "Its schema is a list."}
+        billing = make_server(name="billing", refused=[odd])
+        tool = make_tool(
+            billing, environments=[make_environment("dev")], tags=["sales"]
+        )
         make_version(tool, description="Orders since a day, at most 1,000.")
-        make_tool(crm, name="set_tier", effect="idempotent_write", confirmed_by="")
+        make_tool(billing, name="set_tier", effect="idempotent_write", confirmed_by="")
         make_server(name="ruin", status="draft", last_error="Connection refused.")
-        access.grant_server(team=people.team, server=crm, actor=ACTOR, at=at)
+        access.grant_server(team=people.team, server=billing, actor=ACTOR, at=at)
         task = make_task(label="weekly report", team="sales")
         failed = make_run(task=task, team="sales", at=at, status="failed", error=ERROR)
         make_call(failed, outcome="denied", decision="deny")
@@ -140,10 +149,10 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
     assert event is not None
     return (
         "/catalog/servers/add/",
-        "/catalog/servers/crm/",
+        "/catalog/servers/billing/",
         "/catalog/servers/ruin/",
-        "/catalog/tools/crm/list_orders/",
-        "/catalog/tools/crm/set_tier/",
+        "/catalog/tools/billing/list_orders/",
+        "/catalog/tools/billing/set_tier/",
         "/settings/teams/sales/",
         "/settings/keys/create/?team=sales",
         f"/runs/{failed.uid}/",

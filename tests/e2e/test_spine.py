@@ -1,11 +1,16 @@
 """From an empty catalog to a run with its trail and its cost, in a real browser."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.builders.identity import Cast
+from gateway.connectors.pool import UpstreamPool
+from gateway.snippets import SNIPPETS
+from tests.builders.identity import Cast, make_account, make_key
 from tests.e2e.conftest import Visitor
+from tests.integration.mcp.conftest import add
 from tests.stack import Stack
 
 SCRIPT = """from tools import shop
@@ -150,3 +155,21 @@ def test_the_playground_works_without_javascript(
         page.get_by_role("link", name="Look again").click()
     expect(page.locator("#outcome")).to_contain_text('"value": 42')
     context.close()
+
+
+def test_each_snippet_of_the_playground_runs(stack: Stack, people: Cast) -> None:
+    url = stack.sample_server("crm")
+    with stack.database():
+        pool = UpstreamPool()
+        try:
+            add("crm", pool, people.team, url=url)
+        finally:
+            pool.close()
+        key = make_key(make_account(people.team, "snippets")).text
+    # Playwright's loop runs in this thread; the client brings one of its own.
+    with ThreadPoolExecutor(1) as pool_of_one:
+        scripts = [snippet.code for snippet in SNIPPETS.values()]
+        envelopes = list(pool_of_one.map(partial(stack.execute, key), scripts))
+    for snippet, envelope in zip(SNIPPETS.values(), envelopes, strict=True):
+        assert envelope["error"] is None, snippet.title
+        assert envelope["value"], snippet.title
