@@ -120,6 +120,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if PRODUCTION:
     SECURE_HSTS_SECONDS = env.number("TOLLGATE_HSTS_SECONDS", 31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("TOLLGATE_HSTS_SUBDOMAINS", default=True)
+    SECURE_HSTS_PRELOAD = env.flag("TOLLGATE_HSTS_PRELOAD", default=True)
     SECURE_SSL_REDIRECT = env.flag("TOLLGATE_SSL_REDIRECT", default=True)
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -199,6 +201,11 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Tollgate",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "EffectEnum": "gateway.models.catalog.Effect",
+        "RunStatusEnum": "gateway.models.runs.Run.Status",
+        "ServerStatusEnum": "gateway.models.catalog.Server.Status",
+    },
 }
 
 LOGGING = {
