@@ -19,8 +19,8 @@ from tests.integration.mcp.wire import CALL, message, send
 from tests.stack import ERAS
 
 pytestmark = pytest.mark.parametrize("era", ERAS)
-SEARCH = {"name": "search", "arguments": {"query": "add"}}
-EXECUTE = {"name": "execute", "arguments": {"code": "return 1"}}
+SEARCH: dict[str, Any] = {"name": "search", "arguments": {"query": "add"}}
+EXECUTE: dict[str, Any] = {"name": "execute", "arguments": {"code": "return 1"}}
 
 
 def events(world: World, **wanted: object) -> int:

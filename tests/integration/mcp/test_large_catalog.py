@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def fill(server: Server) -> None:
         tool.current = version
     Tool.objects.bulk_update(tools, ["current"], batch_size=500)
     place = Environment.objects.get(slug="dev")
-    offered = Tool.environments.through
+    offered: Any = Tool.environments.through
     offered.objects.bulk_create(
         offered(tool_id=tool.pk, environment_id=place.pk) for tool in tools
     )
