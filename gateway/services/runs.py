@@ -174,7 +174,7 @@ def _create_run(
             "code_sha256": run.code_sha256,
         },
     )
-    enqueue("gateway.execute_run", queue="runs", run=run.uid)
+    enqueue("gateway.execute_run", queue="runs", swept=True, run=run.uid)
     return run
 
 
