@@ -5,9 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from audit.services.record import ALLOW, record
+from audit.services.record import ALLOW, build
 from core.prepared import prepared_cursor
 from finops.models import RunFact, UsageEvent
 from finops.services.facts import record_run
@@ -17,6 +17,7 @@ from gateway.codemode import tokens
 from gateway.models import Run, ToolCall
 from gateway.sandbox.api import Usage as SandboxUsage
 from gateway.services.invoke import estimate_tokens
+from gateway.services.recorded import write
 from gateway.services.runs import principal_of, run_target
 
 _GB = Decimal(1024**3)
@@ -30,7 +31,11 @@ SELECT t.uid FROM gateway_run r JOIN gateway_task t ON t.id = r.task_id
 WHERE r.id = %s AND r.epoch = %s AND r.status IN ('queued', 'running')
 FOR NO KEY UPDATE OF r
 """
-_WRITTEN = (
+_CALLS = """
+SELECT step, tool, decision, outcome, effect, result_tokens
+FROM gateway_toolcall WHERE run_id = %s ORDER BY step
+"""
+_WRITTEN_NAMES = {
     "status",
     "finished_at",
     "lease_until",
@@ -43,7 +48,18 @@ _WRITTEN = (
     "cost",
     "currency",
     "usage",
+}
+_WRITTEN = [
+    field for field in Run._meta.concrete_fields if field.name in _WRITTEN_NAMES
+]
+_COLUMNS = ", ".join(
+    f"{field.column} = %({field.name})s::{field.db_type(connection)}"
+    for field in _WRITTEN
 )
+_END = f"""
+WITH ended AS (UPDATE gateway_run SET {_COLUMNS} WHERE id = %(run)s RETURNING id)
+{{event}} RETURNING id
+"""  # noqa: S608 - the model's own names
 
 
 class CallRow(NamedTuple):
@@ -85,8 +101,7 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     task = _hold(run)
     if task is None:
         return False
-    rows = run.calls.order_by("step").values_list(*CallRow._fields)
-    calls = [CallRow(*row) for row in rows]
+    calls = _calls(run)
     _close_calls(run, calls, at)
     script, returned = _tokens(run, ending)
     booked = book(
@@ -101,11 +116,16 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     run.successful_calls = sum(call.outcome == ToolCall.Outcome.OK for call in calls)
     run.cost, run.currency = booked.cost, booked.currency
     run.usage = _shown_usage(run, ending.usage, script, returned, at)
-    run.save(update_fields=_WRITTEN)
     kept = sum(call.result_tokens for call in calls)
     avoided = definition_tokens + kept - script - returned
     _count(run, task, booked, script + returned, avoided)
-    record(
+    _end(run, at)
+    return True
+
+
+def _end(run: Run, at: datetime) -> None:
+    """Save the run as it ended, with its event."""
+    event = build(
         events.RUN_ENDED,
         actor=principal_of(run).actor,
         at=at,
@@ -115,11 +135,15 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
             "status": run.status,
             "error": (run.error or {}).get("code", ""),
             "tool_calls": run.tool_calls,
-            "cost": str(booked.cost),
-            "currency": booked.currency,
+            "cost": str(run.cost),
+            "currency": run.currency,
         },
     )
-    return True
+    values = {
+        field.name: field.get_db_prep_save(getattr(run, field.name), connection)
+        for field in _WRITTEN
+    }
+    write(_END, event, "ended", values | {"run": run.pk})
 
 
 def _hold(run: Run) -> str | None:
@@ -128,6 +152,12 @@ def _hold(run: Run) -> str | None:
         cursor.execute(_HOLD, [run.pk, run.epoch])
         row = cursor.fetchone()
     return None if row is None else str(row[0])
+
+
+def _calls(run: Run) -> list[CallRow]:
+    with prepared_cursor() as cursor:
+        cursor.execute(_CALLS, [run.pk])
+        return [CallRow(*row) for row in cursor.fetchall()]
 
 
 def _close_calls(run: Run, calls: list[CallRow], at: datetime) -> None:

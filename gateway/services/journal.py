@@ -7,13 +7,11 @@ the run's epoch, so that a worker that lost its lease writes and sends nothing.
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from typing import Any, cast
+from typing import Any
 
 from audit.models import Event
-from audit.services.record import insert_from
 from core.errors import TollgateError
-from core.prepared import prepared_cursor
+from gateway.services.recorded import write
 
 _INTEND = """
 WITH held AS MATERIALIZED (
@@ -39,7 +37,7 @@ WITH ended AS (
     seconds = %(seconds)s, error = %(error)s, result = %(result)s,
     result_bytes = %(bytes)s, result_tokens = %(tokens)s
   WHERE id = %(call)s AND outcome = '' RETURNING id
-) {event}
+) {event} RETURNING id
 """
 
 
@@ -88,7 +86,7 @@ def intend(
     ``durable`` waits for the disk. With ``refusal`` the call is over at once.
     Raises LeaseLost when the run's epoch has moved on or its key is no longer good.
     """
-    row = _execute(
+    row = write(
         _INTEND,
         event,
         "held",
@@ -134,35 +132,8 @@ def settle(call_id: int, ending: Ending, *, event: Event) -> None:
         "bytes": ending.result_bytes,
         "tokens": ending.result_tokens,
     }
-    if _execute(_SETTLE, event, "ended", values) is None:
+    if write(_SETTLE, event, "ended", values) is None:
         raise LeaseLost("The run was ended while the call was under way.")
-
-
-def _execute(
-    statement: str, event: Event, source: str, values: dict[str, Any]
-) -> tuple[Any, ...] | None:
-    sql, event_values = insert_from(event, source=source)
-    names = _event_names(len(event_values))
-    with prepared_cursor() as cursor:
-        cursor.execute(
-            _statement(statement, sql),
-            values | dict(zip(names, event_values, strict=True)),
-        )
-        return cast("tuple[Any, ...] | None", cursor.fetchone())
-
-
-@cache
-def _event_names(count: int) -> list[str]:
-    return [f"event_{number}" for number in range(count)]
-
-
-@cache
-def _statement(statement: str, insert_event: str) -> str:
-    names = _event_names(insert_event.count("%s::"))
-    named = insert_event.replace("%s::", "%({})s::").format(*names)
-    if statement is _SETTLE:
-        named += " RETURNING id"
-    return statement.replace("{event}", named)
 
 
 def _json(value: Any) -> str:
