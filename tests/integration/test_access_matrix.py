@@ -108,6 +108,8 @@ TABLE = (
     row("GET", "server", "S++++++", name="crm"),
     row("GET", "server_add", "S33333+"),
     row("POST", "server_add", "S33333+", body={"name": "x"}),
+    row("GET", "server_change", "S33333+", name="crm"),
+    row("POST", "server_change", "S33333+", name="crm", body={"url": "http://x/mcp"}),
     row("POST", "server_sync", "S33333+", name="crm"),
     row("POST", "server_status", "S33333+", name="crm", body={"status": "disabled"}),
     row("GET", "tools", "S++++++"),
