@@ -132,7 +132,7 @@ async def measure(stack: Stack, rounds: int, parts: Sequence[str]) -> None:
             await load.closed_loop(name, stack.url(process), key)
             await asyncio.sleep(3.0)
     if "profile" in parts:
-        await profiled(stack, max(5, rounds // 2))
+        await profiled(stack, max(4, rounds // 2))
 
 
 def summary(medians: dict[tuple[str, str], float], separate: float) -> None:
@@ -163,7 +163,7 @@ def summary(medians: dict[tuple[str, str], float], separate: float) -> None:
 def main() -> int:
     """Start everything, measure, stop everything."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--data-dir", type=Path, default=BASE / "var/bench")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.figures import Window, median
@@ -26,7 +26,8 @@ def read(folder: Path) -> dict[str, list[tuple[float, float]]]:
 def breakdown(spans: Spans, windows: Sequence[Window]) -> dict[str, float]:
     """Median milliseconds of each part over executes made one after the other.
 
-    The parts follow each other, so that their sum is near the client's total.
+    The parts follow each other, so that their sum is near the client's total; only
+    ``submit_send`` is a part of ``submit``. Of calls in parallel the parts overlap.
     """
     rows = [_row(_within(spans, window), window) for window in windows]
     return {name: round(median([row[name] for row in rows]), 3) for name in rows[0]}
@@ -49,9 +50,18 @@ def _within(spans: Spans, window: Window) -> dict[str, list[tuple[float, float]]
     }
 
 
+def covered(spans: Iterable[tuple[float, float]]) -> float:
+    """Seconds in which at least one of the spans was under way."""
+    total, until = 0.0, 0.0
+    for start, seconds in sorted(spans):
+        total += max(0.0, start + seconds - max(start, until))
+        until = max(until, start + seconds)
+    return total
+
+
 def _row(spans: Spans, window: Window) -> dict[str, float]:
-    def total(name: str) -> float:
-        return sum(seconds for _, seconds in spans.get(name, ())) * 1e3
+    def total(*names: str) -> float:
+        return covered(one for name in names for one in spans.get(name, ())) * 1e3
 
     def start(name: str) -> float:
         return spans[name][0][0] * 1e3 if spans.get(name) else 0.0
@@ -62,33 +72,29 @@ def _row(spans: Spans, window: Window) -> dict[str, float]:
     client = (window.ended - window.started) * 1e3
     calls = len(spans.get("invoke", ()))
     invoke = total("invoke")
-    inside = total("intend") + total("upstream") + total("settle")
-    boundary = total("sandbox") - total("acquire") - total("discard") - invoke
-    around = total("execute") - sum(
-        map(total, ("claim", "catalog", "preflight", "sandbox", "finish"))
-    )
+    boundary = total("sandbox") - total("acquire", "discard", "invoke")
     return {
         "client_total": client,
         "client_and_http": client - total("http"),
-        "protocol": total("http")
-        - sum(map(total, ("authenticate", "submit", "wait", "answer"))),
+        "protocol": total("http") - total("authenticate", "submit", "wait", "answer"),
         "authenticate": total("authenticate"),
         "submit": total("submit"),
         "submit_send": total("submit.send"),
         "queue": start("execute") - end("submit"),
         "claim": total("claim"),
-        "catalog_and_preflight": total("catalog") + total("preflight"),
+        "catalog_and_preflight": total("catalog", "preflight"),
         "dispatch": total("acquire"),
         "boundary": boundary,
         "boundary_per_call": boundary / calls if calls else 0.0,
-        "policy": invoke - inside,
+        "policy": invoke - total("intend", "upstream", "settle"),
         "journal_intent": total("intend"),
         "upstream": total("upstream"),
         "journal_outcome": total("settle"),
         "invoke_per_call": invoke / calls if calls else 0.0,
         "discard": total("discard"),
         "finish": total("finish"),
-        "runner_rest": around,
+        "runner_rest": total("execute")
+        - total("claim", "catalog", "preflight", "sandbox", "finish"),
         "wake_up": end("wait") - end("finish"),
         "answer": total("answer"),
     }
