@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
+from audit.redact import redact
 from audit.services.record import ALLOW, build
 from core.prepared import prepared_cursor
 from finops.models import RunFact, UsageEvent
@@ -39,6 +40,7 @@ _WRITTEN_NAMES = {
     "status",
     "finished_at",
     "lease_until",
+    "direct_arguments",
     "value",
     "error",
     "stdout",
@@ -110,6 +112,8 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
         at=at,
     )
     run.status, run.finished_at, run.lease_until = ending.status, at, None
+    # The runner needed them as they were; from now on they are only shown.
+    run.direct_arguments = redact(run.direct_arguments)
     run.value, run.error = ending.value, ending.error
     run.stdout, run.stdout_truncated = ending.stdout, ending.stdout_truncated
     run.tool_calls = len(calls)
