@@ -29,6 +29,9 @@ WARM_UP = 3
 # A run uses up a sandbox, and its successor costs 80 to 185 ms of CPU: without a pause
 # the next sample would measure that. The pause is the same for everybody.
 PAUSE_SECONDS = 0.3
+# On a busy machine there are fewer rounds, not more minutes; each figure says how many.
+LATENCY_SECONDS = 80.0
+PROFILE_SECONDS = 30.0
 AIMS = {"no_call": 2.5, "sequential_10": 1.5, "sequential_100": 1.0}
 DIRECT_AIM = 10.0
 PARTS = ("latency", "load", "profile")
@@ -51,7 +54,10 @@ async def latency(
     took: dict[tuple[str, str], list[float]] = {}
     spent: dict[tuple[str, str], list[dict[str, float]]] = {}
     roots = {name: process.pid for name, process in stack.processes.items()}
+    late = time.monotonic() + LATENCY_SECONDS
     for number in range(WARM_UP + rounds):
+        if time.monotonic() > late and took:
+            break
         for case in CASES:
             for peer in peers:
                 before = cpu.used(roots)
@@ -101,7 +107,10 @@ async def profiled(stack: Stack, rounds: int) -> None:
     windows: dict[Case, list[Window]] = {case: [] for case in CASES}
     async with connected("tollgate", stack.url("web"), stack.key) as peer:
         await load.wait_warm(peer, CASES[0])
+        late = time.monotonic() + PROFILE_SECONDS
         for number in range(WARM_UP + rounds):
+            if time.monotonic() > late and windows[CASES[-1]]:
+                break
             for case in CASES:
                 started = time.time()
                 await peer.execute(case)
@@ -124,7 +133,7 @@ async def measure(stack: Stack, rounds: int, parts: Sequence[str]) -> None:
             for peer in peers:
                 await load.wait_warm(peer, CASES[0])
             medians = await latency(stack, peers, rounds)
-            separate = await direct(peers[0], max(2, rounds // 8))
+            separate = await direct(peers[0], 2)
         summary(medians, separate)
     if "load" in parts:
         for name, process in PEERS.items():
