@@ -151,6 +151,7 @@ TABLE = (
     row("GET", "key_created", "S33333+"),
     row("GET", "key_revoke", "S33333+", pk="@key"),
     row("POST", "key_revoke", "S33333+", pk="@key", body=_WHY),
+    row("GET", "system", "S33333+"),
     # Audit
     row("GET", "audit", "S333+3+"),
     row("GET", "event", "S333+3+", uid="@event"),
