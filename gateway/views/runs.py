@@ -28,8 +28,8 @@ from gateway.selectors.runs import (
     visible_runs,
 )
 from gateway.selectors.timeline import timeline
+from gateway.services.cancel import cancel
 from gateway.services.envelope import envelope
-from gateway.services.runs import cancel
 from policy.access import AUDIT_READ, COSTS_READ, RUNS_EXECUTE, RUNS_READ
 from policy.web import Request, actor_of, refuse, requires
 
