@@ -15,7 +15,7 @@ from core.jobs import enqueue
 from core.models import Revision, raise_revision
 from gateway import events
 from gateway.models import Server, Tool
-from gateway.models.catalog import Effect
+from gateway.models.catalog import Effect, Idempotency
 from policy.models import Environment
 
 
@@ -216,6 +216,35 @@ def set_direct(*, tool_id: int, direct: bool, actor: Actor, at: datetime) -> Too
     before, tool.direct = tool.direct, direct
     tool.save(update_fields=["direct"])
     _reviewed(tool, "direct", before, direct, actor, at)
+    return tool
+
+
+@transaction.atomic
+def set_approval(*, tool_id: int, needed: bool, actor: Actor, at: datetime) -> Tool:
+    """Have every call of a tool wait for an approval, or no longer."""
+    tool = _locked_tools([tool_id])[0]
+    before, tool.needs_approval = tool.needs_approval, needed
+    tool.save(update_fields=["needs_approval"])
+    _reviewed(tool, "needs_approval", before, needed, actor, at)
+    return tool
+
+
+@transaction.atomic
+def set_idempotency(
+    *, tool_id: int, how: str, name: str, lookup: str, actor: Actor, at: datetime
+) -> Tool:
+    """Say how a tool takes the key of a step, and which tool tells of its use."""
+    if how not in Idempotency.values:
+        raise Invalid(f"Unknown way {how!r}: use {', '.join(Idempotency.values)}.")
+    if how == Idempotency.ARGUMENT and not name:
+        raise Invalid("Name the argument that takes the key.")
+    tool = _locked_tools([tool_id])[0]
+    if lookup and not tool.server.tools.filter(original=lookup).exists():
+        raise Invalid(f"The server has no tool {lookup!r} to look calls up with.")
+    before = [tool.idempotency, tool.idempotency_name, tool.lookup]
+    tool.idempotency, tool.idempotency_name, tool.lookup = how, name, lookup
+    tool.save(update_fields=["idempotency", "idempotency_name", "lookup"])
+    _reviewed(tool, "idempotency", before, [how, name, lookup], actor, at)
     return tool
 
 

@@ -11,7 +11,7 @@ from django.db.models import F
 
 from audit.actor import Actor, Target
 from audit.services.record import DENY, record
-from core.errors import Denied, Invalid, QuotaExceeded, TollgateError
+from core.errors import Denied, Invalid, NotFound, QuotaExceeded, TollgateError
 from core.ids import new_id
 from core.jobs import enqueue
 from gateway import events
