@@ -28,3 +28,4 @@ RUN_RESUMED = kind("run.resumed", "Run {run} goes on: {reason}")
 OUTCOME_RESOLVED = kind(
     "call.resolved", "{actor} says of {tool} in {run}: {verdict} ({reason})"
 )
+RESULTS_FORGOTTEN = kind("results.forgotten", "Results of {runs} old runs were dropped")

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from core.clock import now
 from core.errors import Denied, Invalid, NotFound
@@ -19,6 +20,7 @@ from gateway.models import Run
 from gateway.services import runs
 from gateway.services.cancel import cancel
 from gateway.services.envelope import envelope, waiting_for
+from gateway.services.retention import cutoff
 from policy import scopes
 from policy.principal import Principal
 
@@ -128,6 +130,10 @@ def get_run(principal: Principal, arguments: Arguments) -> dict[str, Any]:
         return envelope(run)
     if not run.ended:
         raise Invalid("The run has not ended: there is no value to page yet.")
+    if run.finished_at and run.finished_at < cutoff(now()):
+        raise NotFound(
+            f"Results are kept for {settings.RESULT_DAYS} days: run the script again."
+        )
     return {
         "run": run.uid,
         "status": run.status,
