@@ -161,8 +161,9 @@ class Run(models.Model):
 
     @property
     def run_seconds(self) -> float | None:
-        """Seconds from the claim to the end; None while it is open."""
-        return _seconds(self.started_at, self.finished_at)
+        """Seconds from the claim to the end without holds; None while it is open."""
+        whole = _seconds(self.started_at, self.finished_at)
+        return None if whole is None else max(0.0, whole - self.hold_seconds)
 
 
 class ToolCall(models.Model):
@@ -219,6 +220,11 @@ class ToolCall(models.Model):
                 fields=["-id"],
                 name="call_unknown",
                 condition=models.Q(outcome="unknown"),
+            ),
+            models.Index(
+                fields=["-id"],
+                name="call_resolved",
+                condition=~models.Q(resolution=""),
             ),
         ]
 

@@ -1,9 +1,8 @@
 """Runs that wait for a person: suspended without a process, resumed by a decision."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
 from audit.actor import SYSTEM, Actor
@@ -14,6 +13,7 @@ from finops.services.metering import book
 from gateway import completions, events
 from gateway.models import Run, Task, ToolCall
 from gateway.sandbox.api import Usage
+from gateway.selectors.outcomes import safe_from as safe_from
 from gateway.services import finish
 from gateway.services.runs import principal_of, run_target
 from policy.models import Approval
@@ -140,6 +140,9 @@ def resolve(
         raise NotFound("There is no such call.")
     if call.outcome != ToolCall.Outcome.UNKNOWN or call.run.ended:
         raise Invalid("This call's outcome is known already, or its run has ended.")
+    if call.run.status not in Run.WAITING:
+        # A run that is just about to wait would never be woken again.
+        raise Invalid("The run has not come to rest yet: decide in a moment.")
     if resolution not in Resolution.values:
         raise Invalid("Say whether it happened, did not, or abandon the run.")
     if not reason.strip():
@@ -167,12 +170,6 @@ def resolve(
     else:
         _wake(call.run.uid, f"{actor.label} resolved step {call.step}", at)
     return call
-
-
-def safe_from(call: ToolCall) -> datetime:
-    """From when on nobody can still be sending the call (lease and longest call)."""
-    longest = settings.RUN_LEASE_SECONDS + settings.CALL_LONGEST_SECONDS
-    return call.intent_at + timedelta(seconds=longest)
 
 
 def _apply(call: ToolCall, resolution: str, value: Any, at: datetime) -> None:
