@@ -182,6 +182,7 @@ CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep-runs": {"task": "gateway.sweep_runs", "schedule": 5.0},
+    "forget-results": {"task": "gateway.forget_results", "schedule": 3600.0},
     "check-servers": {"task": "gateway.check_servers", "schedule": 60.0},
 }
 
@@ -231,4 +232,8 @@ METRICS_TOKEN = env.text("TOLLGATE_METRICS_TOKEN")
 SANDBOX_POOL_SIZE = env.number("TOLLGATE_SANDBOX_POOL", 4)
 RUN_THREADS = env.number("TOLLGATE_RUN_THREADS", 16)
 RUN_LEASE_SECONDS = env.number("TOLLGATE_RUN_LEASE_SECONDS", 30)
+# A call's own time limit is its server's; none may be longer than this.
+CALL_LONGEST_SECONDS = env.number("TOLLGATE_CALL_LONGEST_SECONDS", 120)
+RESULT_DAYS = env.number("TOLLGATE_RESULT_DAYS", 30)
+APPROVAL_SECONDS = env.number("TOLLGATE_APPROVAL_SECONDS", 86_400)
 SCRIPT_MAX_CHARACTERS = env.number("TOLLGATE_SCRIPT_MAX_CHARACTERS", 100_000)

@@ -38,7 +38,18 @@ _EMPTY = {
     "model": "Not reported",
 }
 # Filters that the list of runs has too, under the same names.
-_OF_RUNS = frozenset({"team", "environment", "tool", "principal"})
+_OF_RUNS = frozenset(
+    {
+        "team",
+        "project",
+        "environment",
+        "mode",
+        "tool",
+        "model",
+        "cost_centre",
+        "principal",
+    }
+)
 # The next finer question about a group.
 _FINER = {
     "team": "project",

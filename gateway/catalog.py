@@ -28,6 +28,10 @@ class CatalogTool:
     direct: bool
     environments: frozenset[str]
     definition_tokens: int
+    needs_approval: bool = False
+    idempotency: str = ""
+    idempotency_name: str = ""
+    lookup: str = ""
 
     @property
     def full_name(self) -> str:
@@ -171,6 +175,10 @@ def _from_row(row: Tool) -> CatalogTool:
         direct=row.direct,
         environments=frozenset(place.slug for place in row.environments.all()),
         definition_tokens=version.definition_tokens,
+        needs_approval=row.needs_approval,
+        idempotency=row.idempotency,
+        idempotency_name=row.idempotency_name,
+        lookup=row.lookup,
     )
 
 

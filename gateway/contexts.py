@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
 
+from core.clock import now
+from gateway.selectors.approvals import count_waiting
 from policy import access as can
 from policy.access import Access
 
@@ -24,13 +28,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A place as one page shows it."""
+    """A place as one page shows it; ``count`` is what waits there for this person."""
 
     label: str
     url: str
     icon: str
     key: str
     current: bool
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
         (
             Place("Overview", "overview", "home", "o"),
             Place("Runs", "runs", "activity", "r", can.RUNS_READ),
+            Place("Approvals", "approvals", "inbox", "v", can.APPROVALS_DECIDE),
             Place("Playground", "playground", "terminal-2", "p", can.RUNS_EXECUTE),
         ),
     ),
@@ -84,19 +90,37 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if access is None or user is None or not user.is_authenticated:
         return {"access": access, "navigation": ()}
-    return {"access": access, "navigation": tuple(_sections(access, request.path))}
+    # Parts of pages have no frame: they must not pay for its count.
+    sections = SimpleLazyObject(partial(_all_sections, access, request.path))
+    return {"access": access, "navigation": sections}
+
+
+def _all_sections(access: Access, path: str) -> tuple[Section, ...]:
+    return tuple(_sections(access, path))
 
 
 def _sections(access: Access, path: str) -> Iterator[Section]:
     for label, places in _PLACES:
         links = tuple(
-            Link(place.label, url, place.icon, place.key, _is_current(url, path))
+            Link(
+                place.label,
+                url,
+                place.icon,
+                place.key,
+                _is_current(url, path),
+                _count(place, access),
+            )
             for place in places
             if not place.capability or access.may(place.capability)
             if (url := _url(place.url_name))
         )
         if links:
             yield Section(label, links)
+
+
+def _count(place: Place, access: Access) -> int:
+    """What waits at a place; asked once a page, and only of those who may decide."""
+    return count_waiting(access, at=now()) if place.url_name == "approvals" else 0
 
 
 def _is_current(url: str, path: str) -> bool:

@@ -23,3 +23,9 @@ CALL_INTENDED = kind("call.intended", "{actor} calls {tool}")
 CALL_ENDED = kind("call.ended", "{tool} ended: {outcome}")
 CALL_REFUSED = kind("call.refused", "{actor} was refused {tool}: {reasons}")
 SCOPE_REFUSED = kind("scope.refused", "{actor} lacks {needed} for {method}")
+RUN_HELD = kind("run.held", "Run {run} waits: {status}")
+RUN_RESUMED = kind("run.resumed", "Run {run} goes on: {reason}")
+OUTCOME_RESOLVED = kind(
+    "call.resolved", "{actor} says of {tool} in {run}: {verdict} ({reason})"
+)
+RESULTS_FORGOTTEN = kind("results.forgotten", "Results of {runs} old runs were dropped")

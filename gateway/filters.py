@@ -32,14 +32,16 @@ def _day() -> forms.Widget:
     return forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 
-def _search(placeholder: str) -> forms.Widget:
+def search_input(placeholder: str) -> forms.Widget:
+    """A text control with an example of what to type."""
     return forms.TextInput(
         attrs={"type": "search", "placeholder": placeholder, "autocomplete": "off"}
     )
 
 
-def _choice(**options: Any) -> filters.ChoiceFilter:
-    return filters.ChoiceFilter(empty_label="Any", **options)
+def choice_filter(**options: Any) -> filters.ChoiceFilter:
+    """A list to choose from; nothing chosen filters nothing."""
+    return filters.ChoiceFilter(**({"empty_label": "Any"} | options))
 
 
 def team_choices() -> list[tuple[str, str]]:
@@ -75,23 +77,31 @@ class RunFilter(ListFilter):
     )
     first = filters.DateFilter(method="keep", widget=_day(), label="From")
     last = filters.DateFilter(method="keep", widget=_day(), label="To")
-    status = _choice(choices=Run.Status.choices, label="Status")
-    team = _choice(choices=team_choices, label="Team")
-    environment = _choice(choices=environment_choices, label="Environment")
+    status = choice_filter(choices=Run.Status.choices, label="Status")
+    team = choice_filter(choices=team_choices, label="Team")
+    environment = choice_filter(choices=environment_choices, label="Environment")
+    project = filters.CharFilter(
+        method="of_project", widget=search_input("team/project"), label="Project"
+    )
+    mode = choice_filter(choices=Run.Mode.choices, label="Kind of run")
+    model = filters.CharFilter(widget=search_input("model"), label="Model")
+    cost_centre = filters.CharFilter(widget=search_input("CC-100"), label="Cost centre")
     tool = filters.CharFilter(
-        method="with_tool", widget=_search("server.tool"), label="Tool"
+        method="with_tool", widget=search_input("server.tool"), label="Tool"
     )
     principal = filters.CharFilter(
-        method="of_principal", widget=_search("account"), label="Principal"
+        method="of_principal", widget=search_input("account"), label="Principal"
     )
     error = filters.CharFilter(
-        method="with_error", widget=_search("timeout"), label="Error code"
+        method="with_error", widget=search_input("timeout"), label="Error code"
     )
     task = filters.CharFilter(
-        method="of_task", widget=_search("id or name"), label="Task"
+        method="of_task", widget=search_input("id or name"), label="Task"
     )
     q = filters.CharFilter(
-        method="with_text", widget=_search("Run id, script or output"), label="Text"
+        method="with_text",
+        widget=search_input("Run id, script or output"),
+        label="Text",
     )
 
     class Meta:
@@ -129,6 +139,11 @@ class RunFilter(ListFilter):
         """The fields of the period act together, in ``filter_queryset``."""
         return queryset
 
+    def of_project(self, queryset: QuerySet[Run], _: str, value: str) -> QuerySet[Run]:
+        owner, _, project = value.rpartition("/")
+        found = queryset.filter(project=project)
+        return found.filter(team=owner) if owner else found
+
     def with_tool(self, queryset: QuerySet[Run], _: str, value: str) -> QuerySet[Run]:
         calls = ToolCall.objects.filter(run=OuterRef("pk"), tool=value)
         return queryset.filter(Exists(calls) | Q(direct_tool=value))
@@ -162,11 +177,11 @@ class ServerFilter(ListFilter):
     """Which servers: by text, status, health and transport."""
 
     q = filters.CharFilter(
-        method="with_text", widget=_search("Name or description"), label="Search"
+        method="with_text", widget=search_input("Name or description"), label="Search"
     )
-    status = _choice(choices=Server.Status.choices, label="Status")
-    health = _choice(choices=Server.Health.choices, label="Health")
-    transport = _choice(choices=Server.Transport.choices, label="Transport")
+    status = choice_filter(choices=Server.Status.choices, label="Status")
+    health = choice_filter(choices=Server.Health.choices, label="Health")
+    transport = choice_filter(choices=Server.Transport.choices, label="Transport")
 
     class Meta:
         model = Server
@@ -188,9 +203,11 @@ class ToolFilter(ListFilter):
     """Which tools: by text, server, effect and its review, environment and tag."""
 
     q = filters.CharFilter(
-        method="with_text", widget=_search("Name, description or tag"), label="Search"
+        method="with_text",
+        widget=search_input("Name, description or tag"),
+        label="Search",
     )
-    server = _choice(
+    server = choice_filter(
         choices=lambda: [
             (name, name)
             for name in Server.objects.order_by("name").values_list("name", flat=True)
@@ -198,15 +215,15 @@ class ToolFilter(ListFilter):
         field_name="server__name",
         label="Server",
     )
-    effect = _choice(choices=Effect.choices, label="Effect")
-    confirmed = _choice(
+    effect = choice_filter(choices=Effect.choices, label="Effect")
+    confirmed = choice_filter(
         choices=_CONFIRMED, method="is_confirmed", label="Effect review"
     )
-    environment = _choice(
+    environment = choice_filter(
         choices=environment_choices, field_name="environments__slug", label="Enabled in"
     )
-    tag = filters.CharFilter(method="with_tag", widget=_search("tag"), label="Tag")
-    offered = _choice(choices=_OFFERED, method="keep", label="Offered")
+    tag = filters.CharFilter(method="with_tag", widget=search_input("tag"), label="Tag")
+    offered = choice_filter(choices=_OFFERED, method="keep", label="Offered")
 
     class Meta:
         model = Tool

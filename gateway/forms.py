@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 
 from gateway.models import Server
-from gateway.models.catalog import Effect
+from gateway.models.catalog import Effect, Idempotency
 from policy.forms import TollgateForm
 
 _HEADER = re.compile(r"^(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s*(?P<value>.*)$")
@@ -203,6 +203,32 @@ class EffectForm(TollgateForm):
     """What calls of a tool may do."""
 
     effect = forms.ChoiceField(choices=Effect.choices, widget=forms.RadioSelect)
+
+
+class IdempotencyForm(TollgateForm):
+    """How a tool takes the key of a step, and which tool tells of its use."""
+
+    how = forms.ChoiceField(label="The key is sent", choices=Idempotency.choices)
+    name = forms.CharField(
+        required=False,
+        max_length=100,
+        help_text="Of the argument, header or _meta entry.",
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
+    )
+    lookup = forms.CharField(
+        required=False,
+        max_length=120,
+        label="Look-up tool",
+        help_text="A read tool of this server that is given the key and answers null "
+        "where the call did not happen.",
+        widget=forms.TextInput(
+            attrs={
+                "spellcheck": "false",
+                "autocomplete": "off",
+                "list": "lookup-tools",
+            }
+        ),
+    )
 
 
 class TagsForm(TollgateForm):

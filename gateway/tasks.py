@@ -10,7 +10,7 @@ from core.clock import now
 from gateway import heartbeat, runtime
 from gateway.models import Server
 from gateway.sandbox.errors import SandboxUnavailable
-from gateway.services import execute, sweep, sync
+from gateway.services import execute, retention, sweep, sync
 from gateway.services.leases import Leases
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,12 @@ def sweep_runs() -> None:
     """End or queue again what nobody works on."""
     sweep.sweep(at=now())
     heartbeat.beat("sweep", at=now())
+
+
+@shared_task(name="gateway.forget_results")
+def forget_results() -> None:
+    """Drop results whose time is up."""
+    retention.forget_results(at=now())
 
 
 @shared_task(name="gateway.check_servers")

@@ -4,9 +4,11 @@ from django.urls import URLPattern, URLResolver, path
 
 from gateway.api.urls import urlpatterns as api_urls
 from gateway.views import (
+    approvals,
     catalog_grants,
     catalog_servers,
     catalog_tools,
+    outcomes,
     overview,
     playground,
     runs,
@@ -17,8 +19,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *api_urls,
     path("", overview.overview, name="overview"),
     path("runs/", runs.run_list, name="runs"),
+    path("runs/unknown/", outcomes.unknown_outcomes, name="unknown_outcomes"),
+    path("runs/unknown/<int:pk>/", outcomes.outcome_resolve, name="outcome_resolve"),
     path("runs/<slug:uid>/", runs.run_detail, name="run"),
     path("runs/<slug:uid>/cancel/", runs.run_cancel, name="run_cancel"),
+    path("approvals/", approvals.approval_list, name="approvals"),
+    path("approvals/<slug:uid>/", approvals.approval_detail, name="approval"),
+    path(
+        "approvals/<slug:uid>/decide/",
+        approvals.approval_decide,
+        name="approval_decide",
+    ),
     path("playground/", playground.playground, name="playground"),
     path("playground/tools/", playground.playground_tools, name="playground_tools"),
     path(
@@ -73,5 +84,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "catalog/tools/<slug:server>/<slug:name>/direct/",
         catalog_tools.tool_direct,
         name="tool_direct",
+    ),
+    path(
+        "catalog/tools/<slug:server>/<slug:name>/approval/",
+        catalog_tools.tool_approval,
+        name="tool_approval",
+    ),
+    path(
+        "catalog/tools/<slug:server>/<slug:name>/idempotency/",
+        catalog_tools.tool_idempotency,
+        name="tool_idempotency",
     ),
 ]

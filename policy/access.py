@@ -16,6 +16,7 @@ RUNS_EXECUTE = "runs.execute"
 AUDIT_READ = "audit.read"
 COSTS_READ = "costs.read"
 COSTS_ADMIN = "costs.admin"
+APPROVALS_DECIDE = "approvals.decide"
 IDENTITY_READ = "identity.read"
 IDENTITY_ADMIN = "identity.admin"
 
@@ -24,7 +25,14 @@ _ALLOWS: dict[str, frozenset[str]] = {
         {CATALOG_READ, RUNS_READ, RUNS_EXECUTE, COSTS_READ, IDENTITY_READ}
     ),
     Role.APPROVER: frozenset(
-        {CATALOG_READ, RUNS_READ, RUNS_EXECUTE, COSTS_READ, IDENTITY_READ}
+        {
+            CATALOG_READ,
+            RUNS_READ,
+            RUNS_EXECUTE,
+            COSTS_READ,
+            IDENTITY_READ,
+            APPROVALS_DECIDE,
+        }
     ),
     Role.AUDITOR: frozenset(
         {CATALOG_READ, RUNS_READ, AUDIT_READ, COSTS_READ, IDENTITY_READ}
@@ -39,6 +47,7 @@ _ALLOWS: dict[str, frozenset[str]] = {
             AUDIT_READ,
             COSTS_READ,
             COSTS_ADMIN,
+            APPROVALS_DECIDE,
             IDENTITY_READ,
             IDENTITY_ADMIN,
         }

@@ -33,3 +33,10 @@ GRANT_GIVEN = kind("grant.given", "{actor} granted {target} to team {granted_tea
 GRANT_TAKEN = kind("grant.taken", "{actor} took {target} from team {granted_team}")
 QUOTA_SET = kind("quota.set", "{actor} set the quota of {target} to {value}")
 QUOTA_REMOVED = kind("quota.removed", "{actor} removed the quota {value} of {target}")
+APPROVAL_ASKED = kind("approval.asked", "{actor} asks to call {tool}")
+APPROVAL_DECIDED = kind("approval.decided", "{actor} {verdict} a call of {tool}")
+APPROVAL_REFUSED = kind(
+    "approval.refused", "{actor} could not decide on a call of {tool}: {reasons}"
+)
+APPROVAL_EXPIRED = kind("approval.expired", "The approval of {tool} expired")
+APPROVAL_USED = kind("approval.used", "The approval of {tool} was used")

@@ -25,12 +25,13 @@ register.simple_tag(icon)
 
 # What a status word says at a glance. Red is for what needs a person.
 _TONES = {
-    "good": "succeeded ok active up allow confirmed enabled closed on",
+    "good": "succeeded approved used ok active up allow confirmed enabled closed on",
     "busy": "queued running pending draft reserved proposed expiring estimated",
-    "bad": "failed deny denied down error refused unknown tool_error broken",
+    "bad": "failed deny denied down error refused unknown tool_error broken "
+    "awaiting_outcome",
     "quiet": "cancelled revoked expired disabled invalid removed off measured reported",
     "read": "read",
-    "careful": "idempotent_write",
+    "careful": "idempotent_write awaiting_approval",
     "write": "write",
 }
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words.split()}

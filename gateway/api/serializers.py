@@ -70,6 +70,8 @@ class ToolSerializer(serializers.ModelSerializer[Tool]):
             "effect_confirmed_at",
             "environments",
             "direct",
+            "needs_approval",
+            "idempotency",
             "version",
             "fingerprint",
             "definition_tokens",
@@ -106,6 +108,9 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     task_name = serializers.CharField(source="task.label")
     error_code = serializers.SerializerMethodField()
     queue_seconds = serializers.FloatField(allow_null=True)
+    hold_seconds = serializers.FloatField(
+        help_text="Seconds that the run waited for people; in no other figure."
+    )
     run_seconds = serializers.FloatField(allow_null=True)
 
     class Meta:
@@ -125,12 +130,14 @@ class RunSerializer(serializers.ModelSerializer[Run]):
             "principal",
             "language",
             "model",
+            "epoch",
             "tool_calls",
             "successful_calls",
             "queued_at",
             "started_at",
             "finished_at",
             "queue_seconds",
+            "hold_seconds",
             "run_seconds",
             "cost",
             "currency",
@@ -155,6 +162,7 @@ class CallSerializer(serializers.ModelSerializer[ToolCall]):
         model = ToolCall
         fields = (
             "step",
+            "epoch",
             "tool",
             "tool_version",
             "effect",
@@ -162,6 +170,7 @@ class CallSerializer(serializers.ModelSerializer[ToolCall]):
             "decision",
             "reasons",
             "outcome",
+            "resolution",
             "error",
             "intent_at",
             "outcome_at",

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from gateway.api import views
+from gateway.api import holds, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/servers/", views.ServerList.as_view(), name="api_servers"),
@@ -18,5 +18,22 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/v1/runs/<slug:uid>/cancel/",
         views.RunCancel.as_view(),
         name="api_run_cancel",
+    ),
+    path("api/v1/approvals/", holds.ApprovalList.as_view(), name="api_approvals"),
+    path(
+        "api/v1/approvals/<slug:uid>/",
+        holds.ApprovalDetail.as_view(),
+        name="api_approval",
+    ),
+    path(
+        "api/v1/approvals/<slug:uid>/decide/",
+        holds.ApprovalDecide.as_view(),
+        name="api_approval_decide",
+    ),
+    path("api/v1/outcomes/", holds.OutcomeList.as_view(), name="api_outcomes"),
+    path(
+        "api/v1/outcomes/<int:pk>/",
+        holds.OutcomeResolve.as_view(),
+        name="api_outcome_resolve",
     ),
 ]

@@ -30,8 +30,9 @@ from gateway.models import Run, Server, Tool
 from gateway.selectors.runs import run_for, visible_runs
 from gateway.selectors.servers import servers
 from gateway.selectors.tools import tool_named, tools
+from gateway.services.cancel import cancel
 from gateway.services.envelope import envelope
-from gateway.services.runs import cancel, submit
+from gateway.services.runs import submit
 from policy import scopes
 from policy.access import CATALOG_READ, RUNS_EXECUTE, RUNS_READ
 from policy.principal import Principal

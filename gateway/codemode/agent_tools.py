@@ -72,7 +72,7 @@ EXECUTE: dict[str, Any] = {
         "ToolError. In parallel: await asyncio.gather(...), then await every call. "
         "There is no network, no files, no packages. On an error mend the named line "
         "and send the script again with the same task. If status is still 'queued' or "
-        "'running', ask get_run."
+        "'running', or 'awaiting_…' for a person, ask get_run."
     ),
     "inputSchema": {
         "type": "object",
@@ -112,11 +112,12 @@ GET_RUN: dict[str, Any] = {
             "path": {"type": "string", "maxLength": 1000},
             "offset": {"type": "integer", "minimum": 0},
             "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+            "cancel": {"type": "boolean", "description": "Stop the run"},
         },
         "required": ["run"],
         "additionalProperties": False,
     },
-    "annotations": {"readOnlyHint": True, "openWorldHint": False},
+    "annotations": {"readOnlyHint": False, "openWorldHint": False},
 }
 
 AGENT_TOOLS: tuple[dict[str, Any], ...] = (SEARCH, GET_SCHEMA, EXECUTE, GET_RUN)

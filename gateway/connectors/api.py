@@ -6,6 +6,9 @@ from typing import Any, Literal, TypeAlias
 
 JSON: TypeAlias = Any
 
+HEADER_META = "tollgate.headers"
+"""A `_meta` entry that is not sent on: HTTP headers for this one request."""
+
 UNREACHABLE = "upstream_unreachable"
 TIMEOUT = "upstream_timeout"
 PROTOCOL = "upstream_protocol"

@@ -14,6 +14,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from gateway.connectors.api import (
     AUTH,
+    HEADER_META,
     PROTOCOL,
     UNREACHABLE,
     ServerSpec,
@@ -80,6 +81,7 @@ class HttpDispatcher(WireDispatcher):
             self._version = None
         elif MCP_PROTOCOL_VERSION_HEADER in headers:
             self._version = headers[MCP_PROTOCOL_VERSION_HEADER]
+        headers, params = _own_headers(headers, params)
         request_id, message = self.request(method, params)
         try:
             async with asyncio.timeout(opts.get("timeout")):
@@ -299,3 +301,14 @@ class HttpDispatcher(WireDispatcher):
             retryable=True,
             sent=sent,
         )
+
+
+def _own_headers(
+    headers: dict[str, str], params: Mapping[str, Any] | None
+) -> tuple[dict[str, str], Mapping[str, Any] | None]:
+    """Headers with those that the call's own `_meta` asks for, taken out of it."""
+    meta = (params or {}).get("_meta") or {}
+    if HEADER_META not in meta:
+        return headers, params
+    kept = {name: value for name, value in meta.items() if name != HEADER_META}
+    return {**headers, **meta[HEADER_META]}, {**(params or {}), "_meta": kept}

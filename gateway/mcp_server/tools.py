@@ -6,17 +6,22 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from core.clock import now
-from core.errors import Invalid, NotFound
+from core.errors import Denied, Invalid, NotFound
 from core.ids import new_id
 from finops.models import UsageEvent
 from finops.services.metering import Payer, Usage, book
 from gateway.catalog import usable_by
 from gateway.codemode import render, tokens, truncate
+from gateway.mcp_server.auth import lacks, record_refusal
 from gateway.models import Run
 from gateway.services import runs
-from gateway.services.envelope import envelope
+from gateway.services.cancel import cancel
+from gateway.services.envelope import envelope, waiting_for
+from gateway.services.retention import cutoff
+from policy import scopes
 from policy.principal import Principal
 
 Arguments = Mapping[str, Any]
@@ -94,7 +99,10 @@ def answer(uid: str) -> dict[str, Any]:
 
 def direct_answer(uid: str) -> tuple[Any, dict[str, Any] | None]:
     """Value and error of a direct call's run."""
-    run = Run.objects.only("value", "error", "status").get(uid=uid)
+    run = Run.objects.only("uid", "value", "error", "status").get(uid=uid)
+    if run.status in Run.WAITING:
+        waiting = waiting_for(run)["message"]
+        return None, {"code": run.status, "message": waiting, "retryable": False}
     if not run.ended:
         return None, {
             "code": "still_running",
@@ -115,10 +123,17 @@ def get_run(principal: Principal, arguments: Arguments) -> dict[str, Any]:
             f"There is no run {uid[:60]!r} of this key's account. execute returns the "
             "id as 'run'."
         )
+    if arguments.get("cancel"):
+        _may_execute(principal)
+        run = cancel(uid=run.uid, actor=principal.actor, at=now())
     if not arguments.keys() & {"path", "offset", "limit"}:
         return envelope(run)
     if not run.ended:
         raise Invalid("The run has not ended: there is no value to page yet.")
+    if run.finished_at and run.finished_at < cutoff(now()):
+        raise NotFound(
+            f"Results are kept for {settings.RESULT_DAYS} days: run the script again."
+        )
     return {
         "run": run.uid,
         "status": run.status,
@@ -129,6 +144,12 @@ def get_run(principal: Principal, arguments: Arguments) -> dict[str, Any]:
             limit=int(arguments.get("limit", 100)),
         ),
     }
+
+
+def _may_execute(principal: Principal) -> None:
+    if not scopes.covers(principal.scopes, scopes.RUNS_EXECUTE):
+        record_refusal(principal, "get_run with cancel", scopes.RUNS_EXECUTE)
+        raise Denied(lacks("cancelling a run", scopes.RUNS_EXECUTE))
 
 
 def _meter_definitions(principal: Principal, shown: dict[str, Any]) -> None:

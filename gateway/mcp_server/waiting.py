@@ -50,7 +50,7 @@ class Completions:
             event.set()
 
     async def wait(self, uid: str, seconds: float) -> None:
-        """Return when the run has ended, or after ``seconds``."""
+        """Return when the run has ended or waits for a person, or after ``seconds``."""
         event = self._waiting.setdefault(uid, asyncio.Event())
         if uid in self._ended:
             event.set()
@@ -61,7 +61,7 @@ class Completions:
                         async with asyncio.timeout(_LOOK_SECONDS):
                             await event.wait()
                     except TimeoutError:
-                        if await in_thread(_has_ended, uid):
+                        if await in_thread(_has_stopped, uid):
                             return
         except TimeoutError:
             return
@@ -69,5 +69,6 @@ class Completions:
             self._waiting.pop(uid, None)
 
 
-def _has_ended(uid: str) -> bool:
-    return Run.objects.filter(uid=uid, status__in=Run.ENDED).exists()
+def _has_stopped(uid: str) -> bool:
+    open_states = (Run.Status.QUEUED, Run.Status.RUNNING)
+    return not Run.objects.filter(uid=uid, status__in=open_states).exists()

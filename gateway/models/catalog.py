@@ -79,11 +79,23 @@ class Effect(models.TextChoices):
     WRITE = "write"
 
 
+class Idempotency(models.TextChoices):
+    """How a tool takes the key that makes a repeated call harmless."""
+
+    NONE = "none", "No key"
+    META = "meta", "In the request's _meta"
+    ARGUMENT = "argument", "As an argument"
+    HEADER = "header", "As an HTTP header"
+
+
 class Tool(models.Model):
     """A callable operation of a server.
 
     ``name`` is the alias scripts use; ``original`` the server's own name. The effect
     in force is ``effect``; until a person confirms it, it is ``write``.
+    ``idempotency_name`` names the argument, header or ``_meta`` entry that takes the
+    key; ``lookup`` is a read tool of the same server that is given the key and answers
+    null where the call did not happen, else what it returned.
     """
 
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="tools")
@@ -97,6 +109,12 @@ class Tool(models.Model):
     effect_confirmed_by = models.CharField(max_length=150, blank=True)
     effect_confirmed_at = models.DateTimeField(null=True, blank=True)
     direct = models.BooleanField(default=False)
+    needs_approval = models.BooleanField(default=False)
+    idempotency = models.CharField(
+        max_length=10, choices=Idempotency.choices, default=Idempotency.NONE
+    )
+    idempotency_name = models.CharField(max_length=100, blank=True)
+    lookup = models.CharField(max_length=120, blank=True)
     environments: "models.ManyToManyField[Environment, models.Model]" = (
         models.ManyToManyField(Environment, related_name="+", blank=True)
     )

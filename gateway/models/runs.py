@@ -61,6 +61,8 @@ class Run(models.Model):
     class Status(models.TextChoices):
         QUEUED = "queued"
         RUNNING = "running"
+        AWAITING_APPROVAL = "awaiting_approval", "Awaiting approval"
+        AWAITING_OUTCOME = "awaiting_outcome", "Outcome unknown"
         SUCCEEDED = "succeeded"
         FAILED = "failed"
         CANCELLED = "cancelled"
@@ -70,6 +72,7 @@ class Run(models.Model):
         DIRECT = "direct"
 
     ENDED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+    WAITING = (Status.AWAITING_APPROVAL, Status.AWAITING_OUTCOME)
 
     uid = models.CharField(max_length=40, unique=True)
     task = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="runs")
@@ -107,6 +110,9 @@ class Run(models.Model):
     runner = models.CharField(max_length=120, blank=True)
     lease_until = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
+    held_since = models.DateTimeField(null=True)
+    hold_seconds = models.FloatField(default=0)
+    submitted_by = models.CharField(max_length=120, blank=True)
     queued_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -130,7 +136,14 @@ class Run(models.Model):
             models.Index(
                 fields=["status", "lease_until"],
                 name="run_open",
-                condition=models.Q(status__in=["queued", "running"]),
+                condition=models.Q(
+                    status__in=[
+                        "queued",
+                        "running",
+                        "awaiting_approval",
+                        "awaiting_outcome",
+                    ]
+                ),
             ),
         ]
 
@@ -148,15 +161,17 @@ class Run(models.Model):
 
     @property
     def run_seconds(self) -> float | None:
-        """Seconds from the claim to the end; None while it is open."""
-        return _seconds(self.started_at, self.finished_at)
+        """Seconds from the claim to the end without holds; None while it is open."""
+        whole = _seconds(self.started_at, self.finished_at)
+        return None if whole is None else max(0.0, whole - self.hold_seconds)
 
 
 class ToolCall(models.Model):
     """One step of a run's journal: the intent, then its outcome.
 
     ``outcome`` is empty while the call is under way. ``result`` is what the script
-    was given, kept for replay; ``arguments`` are redacted.
+    was given, kept for replay; ``position`` is when it was given it, among all replies
+    of the run (1, 2, 3 …). ``arguments`` are redacted.
     """
 
     class Outcome(models.TextChoices):
@@ -166,6 +181,11 @@ class ToolCall(models.Model):
         INVALID = "invalid", "Invalid arguments"
         FAILED = "failed"
         UNKNOWN = "unknown"
+
+    class Resolution(models.TextChoices):
+        HAPPENED = "happened", "It happened"
+        DID_NOT = "did_not", "It did not happen"
+        ABANDON = "abandon", "Abandon the run"
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="calls")
     step = models.PositiveIntegerField()
@@ -180,9 +200,13 @@ class ToolCall(models.Model):
     intent_at = models.DateTimeField()
     outcome = models.CharField(max_length=20, choices=Outcome.choices, blank=True)
     outcome_at = models.DateTimeField(null=True)
+    position = models.PositiveIntegerField(null=True)
     seconds = models.FloatField(null=True)
     error = JsonTextField(null=True)
     result = JsonTextField(null=True)
+    resolution = models.CharField(max_length=10, choices=Resolution.choices, blank=True)
+    resolved_by = models.CharField(max_length=120, blank=True)
+    resolved_because = models.CharField(max_length=400, blank=True)
     result_bytes = models.PositiveBigIntegerField(default=0)
     result_tokens = models.PositiveBigIntegerField(default=0)
 
@@ -190,7 +214,19 @@ class ToolCall(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["run", "step"], name="step_once")
         ]
-        indexes = [models.Index(fields=["tool", "-id"], name="call_tool")]
+        indexes = [
+            models.Index(fields=["tool", "-id"], name="call_tool"),
+            models.Index(
+                fields=["-id"],
+                name="call_unknown",
+                condition=models.Q(outcome="unknown"),
+            ),
+            models.Index(
+                fields=["-id"],
+                name="call_resolved",
+                condition=~models.Q(resolution=""),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.run_id}/{self.step} {self.tool}"

@@ -76,6 +76,9 @@ class Reply:
 
     value: JSON = None
     error: CallError | None = None
+    turn: int | None = None
+    """1, 2, 3 …: replies reach the script in this order, so that a replay with the
+    same turns takes the same course. None is given at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ _READ = 1 << 18
 _WRITE_SECONDS = 10.0  # for the sandbox to take a message it asked for
 
 
+Answer = tuple[int | None, bytes]
+
+
 class CallFailed(Exception):
     """`on_call` raised or gave something that is not JSON."""
 
@@ -46,8 +49,10 @@ class Conversation:
         self._poll.register(self._incoming, select.POLLIN)
         self._output = bytearray()
         self._printed = 0
-        self._in_flight: dict[int, Future[bytes]] = {}
-        self._finished: deque[tuple[ToolCall, Future[bytes]]] = deque()
+        self._in_flight: dict[int, Future[Answer]] = {}
+        self._finished: deque[tuple[ToolCall, Future[Answer]]] = deque()
+        self._early: dict[int, bytes] = {}
+        self._turn = 0
         self._wake = -1
         self._wake_lock = threading.Lock()
         self._step = 0
@@ -137,19 +142,32 @@ class Conversation:
         if call.alone and not self._in_flight and not self._reader.has_next():
             started = time.monotonic()
             try:
-                frame = self._answer(call)
+                answer = self._answer(call)
             finally:
                 self.waited += time.monotonic() - started
-            self._write(frame)
+            self._write(self._in_turn(answer))
         else:
             self._serve_beside(call)
 
-    def _answer(self, call: ToolCall) -> bytes:
+    def _in_turn(self, answer: Answer) -> bytes:
+        """What may be given to the script now; the rest waits for its turn."""
+        turn, frame = answer
+        if turn is None:
+            return frame
+        self._early[turn] = frame
+        ready = []
+        while self._turn + 1 in self._early:
+            self._turn += 1
+            ready.append(self._early.pop(self._turn))
+        return b"".join(ready)
+
+    def _answer(self, call: ToolCall) -> Answer:
         try:
             reply = self._on_call(Call(call.step, call.tool, call.arguments))
             if reply.error is not None:
                 self._remember(call, reply)
-            return channel.encode_reply(call, reply, self._job.limits.message_bytes)
+            limit = self._job.limits.message_bytes
+            return reply.turn, channel.encode_reply(call, reply, limit)
         except Exception as error:
             raise CallFailed(f"{call.tool}: {type(error).__name__}") from error
 
@@ -173,7 +191,7 @@ class Conversation:
         self._in_flight[call.step] = future
         future.add_done_callback(lambda done: self._finish(call, done))
 
-    def _finish(self, call: ToolCall, done: Future[bytes]) -> None:
+    def _finish(self, call: ToolCall, done: Future[Answer]) -> None:
         self._finished.append((call, done))
         with self._wake_lock:
             if self._wake >= 0:
@@ -186,8 +204,8 @@ class Conversation:
             del self._in_flight[call.step]
             if not self._in_flight:
                 self.waited += time.monotonic() - self._waiting_since
-            frames.append(done.result())
-        if frames:
+            frames.append(self._in_turn(done.result()))
+        if any(frames):
             self._write(b"".join(frames))
 
     def _settle(self) -> None:

@@ -11,8 +11,11 @@ from finops.models import RunFact
 from finops.selectors.prices import unrated
 from finops.selectors.scope import Scope
 from gateway.models import Run, Server, Tool
+from gateway.selectors.approvals import count_waiting
+from gateway.selectors.outcomes import count_open
 from gateway.selectors.runs import visible_runs
 from policy.access import (
+    APPROVALS_DECIDE,
     CATALOG_ADMIN,
     CATALOG_READ,
     COSTS_READ,
@@ -50,9 +53,24 @@ class Step:
 
 def todo(access: Access, *, at: datetime) -> tuple[Todo, ...]:
     """What waits for this person, the urgent first; nothing that is done."""
-    found = [*_servers(access), *_failed(access, at), *_quotas(access, at)]
+    found = [*_decisions(access, at), *_servers(access), *_failed(access, at)]
+    found += _quotas(access, at)
     found += [*_effects(access), *_unrated(access, at)]
     return tuple(item for item in found if item.count)
+
+
+def _decisions(access: Access, at: datetime) -> Iterator[Todo]:
+    if access.may(APPROVALS_DECIDE):
+        count = count_open(access)
+        text = _plural(
+            count,
+            "write whose outcome nobody knows stops its run",
+            "writes whose outcome nobody knows stop their runs",
+        )
+        yield Todo(count, text, reverse("unknown_outcomes"), urgent=True)
+        count = count_waiting(access, at=at)
+        text = _plural(count, "call waits for approval", "calls wait for approval")
+        yield Todo(count, text, reverse("approvals"), urgent=True)
 
 
 def _servers(access: Access) -> Iterator[Todo]:
@@ -146,9 +164,7 @@ def first_steps(access: Access) -> tuple[Step, ...]:
 
 def open_first_runs(scope: Scope) -> int:
     """First runs of tasks that are not over yet, whatever the period."""
-    found = Run.objects.filter(
-        attempt=1, status__in=(Run.Status.QUEUED, Run.Status.RUNNING)
-    )
+    found = Run.objects.filter(attempt=1).exclude(status__in=Run.ENDED)
     if scope.teams is not None:
         found = found.filter(team__in=scope.teams)
     return _within(found, scope).count()

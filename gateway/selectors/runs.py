@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.text import Truncator
 
 from audit.models import Event
 from audit.web import Rights
@@ -48,29 +47,6 @@ def calls_of(run: Run, *, most: int = 1_000) -> list[ToolCall]:
 def shown_json(value: Any) -> str:
     """JSON to read, with nothing in it that hides or reorders text."""
     return visible(json.dumps(value, indent=2, ensure_ascii=False, default=str))
-
-
-@dataclass(frozen=True, slots=True)
-class JournalRow:
-    """A call with its texts made safe to read: nothing hidden or reordered."""
-
-    call: ToolCall
-    preview: str
-    arguments: str
-    error: str
-
-
-def journal_row(call: ToolCall) -> JournalRow:
-    """What the journal shows of a call; scripts choose all of these texts."""
-    compact = json.dumps(call.arguments, ensure_ascii=False, default=str)
-    error = call.error or {}
-    words = f"{error.get('code', '')}: {error.get('message', '')}" if error else ""
-    return JournalRow(
-        call,
-        preview=Truncator(visible(compact)).chars(60),
-        arguments=shown_json(call.arguments),
-        error=Truncator(visible(words)).chars(240),
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.models import Run, ToolCall
+from gateway.selectors.waiting import Hold
 
 WIDTH = 1000
 """Bars are placed on a scale from 0 to this number."""
@@ -16,8 +17,8 @@ MOST_CALLS = 200
 class Bar:
     """One stretch of time. ``offset`` and ``seconds`` count from the run's queueing.
 
-    ``kind`` is ``queue``, ``run`` or ``call``; ``state`` the call's outcome, or
-    ``open`` while it is under way; ``x`` and ``width`` are on the scale of WIDTH.
+    ``kind`` is ``queue``, ``run``, ``hold`` or ``call``; ``state`` the call's outcome,
+    or ``open`` while it is under way; ``x`` and ``width`` are on the scale of WIDTH.
     """
 
     kind: str
@@ -39,8 +40,10 @@ class Timeline:
     left_out: int
 
 
-def timeline(run: Run, calls: Sequence[ToolCall], *, at: datetime) -> Timeline:
-    """Bars of the queue, the run and its calls, until its end or until ``at``."""
+def timeline(
+    run: Run, calls: Sequence[ToolCall], *, at: datetime, holds: Sequence[Hold] = ()
+) -> Timeline:
+    """Bars of queue, run, holds and calls, until the run's end or until ``at``."""
     start = run.queued_at
     end = run.finished_at or max(at, start)
     total = max((end - start).total_seconds(), 0.001)
@@ -49,6 +52,12 @@ def timeline(run: Run, calls: Sequence[ToolCall], *, at: datetime) -> Timeline:
     if run.started_at:
         state = run.status if run.ended else "open"
         bars.append(_bar("run", "Run", state, run.started_at, end, start, total))
+    for hold in holds:
+        state = "over" if hold.until else "open"
+        until = hold.until or end
+        bars.append(
+            _bar("hold", "Waits for a person", state, hold.since, until, start, total)
+        )
     for call in calls[:MOST_CALLS]:
         until = call.outcome_at or (end if not call.outcome else call.intent_at)
         bars.append(

@@ -56,6 +56,12 @@ def tool_named(server: str, name: str) -> Tool:
     return tool
 
 
+def readers_beside(tool: Tool, *, most: int = 300) -> list[str]:
+    """The server's other read tools, as it spells them: what may look a call up."""
+    rows = tool.server.tools.filter(effect="read", removed_at=None).exclude(pk=tool.pk)
+    return list(rows.order_by("original").values_list("original", flat=True)[:most])
+
+
 def all_tags() -> tuple[str, ...]:
     """Every tag in use, sorted."""
     rows = Tool.objects.filter(removed_at=None).exclude(tags=[]).values_list("tags")

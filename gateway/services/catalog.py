@@ -1,5 +1,6 @@
 """Adds tool servers, keeps their tools in step and reviews what they may do."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -15,8 +16,10 @@ from core.jobs import enqueue
 from core.models import Revision, raise_revision
 from gateway import events
 from gateway.models import Server, Tool
-from gateway.models.catalog import Effect
+from gateway.models.catalog import Effect, Idempotency
 from policy.models import Environment
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 
 @transaction.atomic
@@ -247,6 +250,48 @@ def set_direct(*, tool_id: int, direct: bool, actor: Actor, at: datetime) -> Too
     tool.save(update_fields=["direct"])
     _reviewed(tool, "direct", before, direct, actor, at)
     return tool
+
+
+@transaction.atomic
+def set_approval(*, tool_id: int, needed: bool, actor: Actor, at: datetime) -> Tool:
+    """Have every call of a tool wait for an approval, or no longer."""
+    tool = _locked_tools([tool_id])[0]
+    before, tool.needs_approval = tool.needs_approval, needed
+    tool.save(update_fields=["needs_approval"])
+    _reviewed(tool, "needs_approval", before, needed, actor, at)
+    return tool
+
+
+@transaction.atomic
+def set_idempotency(
+    *, tool_id: int, how: str, name: str, lookup: str, actor: Actor, at: datetime
+) -> Tool:
+    """Say how a tool takes the key of a step, and which tool tells of its use."""
+    if how not in Idempotency.values:
+        raise Invalid(f"Unknown way {how!r}: use {', '.join(Idempotency.values)}.")
+    if how == Idempotency.ARGUMENT and not name:
+        raise Invalid("Name the argument that takes the key.")
+    if how == Idempotency.HEADER and name and not _HEADER_NAME.match(name):
+        raise Invalid(f"{name!r} is no name of an HTTP header.")
+    tool = _locked_tools([tool_id])[0]
+    if how == Idempotency.HEADER and tool.server.transport != Server.Transport.HTTP:
+        raise Invalid("This server is a command: it gets no HTTP headers. Use _meta.")
+    _check_lookup(tool, lookup)
+    before = [tool.idempotency, tool.idempotency_name, tool.lookup]
+    tool.idempotency, tool.idempotency_name, tool.lookup = how, name, lookup
+    tool.save(update_fields=["idempotency", "idempotency_name", "lookup"])
+    _reviewed(tool, "idempotency", before, [how, name, lookup], actor, at)
+    return tool
+
+
+def _check_lookup(tool: Tool, lookup: str) -> None:
+    """A look-up is called without a decision of its own: it must only read."""
+    readers = tool.server.tools.filter(effect=Effect.READ, removed_at=None)
+    if lookup and not readers.filter(original=lookup).exclude(pk=tool.pk).exists():
+        raise Invalid(
+            f"The server has no other tool {lookup!r} that only reads: confirm its "
+            "effect as read first."
+        )
 
 
 def _reviewed(

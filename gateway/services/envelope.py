@@ -4,6 +4,7 @@ from typing import Any
 
 from gateway.codemode import truncate
 from gateway.models import Run
+from policy.models import Approval
 
 # The largest result that common MCP clients take is 25,000 tokens.
 MAX_VALUE_BYTES = 40_000
@@ -27,6 +28,8 @@ def envelope(run: Run) -> dict[str, Any]:
         "calls": calls,
         "usage": run.usage,
     }
+    if run.status in Run.WAITING:
+        body["waiting_for"] = waiting_for(run)
     if cut is not None:
         body["truncated"] = {
             "message": cut.message,
@@ -37,3 +40,30 @@ def envelope(run: Run) -> dict[str, Any]:
     if run.tool_calls > MAX_CALLS_SHOWN:
         body["calls_not_shown"] = run.tool_calls - MAX_CALLS_SHOWN
     return body
+
+
+def waiting_for(run: Run) -> dict[str, Any]:
+    """What a held run waits for, and that it goes on by itself."""
+    if run.status == Run.Status.AWAITING_OUTCOME:
+        return {
+            "what": "outcome",
+            "message": "A write was interrupted and nobody knows whether it happened. "
+            "A person decides; the run then goes on by itself. Ask get_run later, and "
+            "do not send the script again.",
+        }
+    asked = Approval.objects.filter(run=run.uid, state=Approval.State.PENDING)
+    approvals = [
+        {
+            "approval": approval.uid,
+            "tool": approval.tool,
+            "step": approval.step,
+            "expires_at": approval.expires_at.isoformat(),
+        }
+        for approval in asked.order_by("step")[:MAX_CALLS_SHOWN]
+    ]
+    return {
+        "what": "approval",
+        "approvals": approvals,
+        "message": "A person has to approve this call; the run then goes on by itself. "
+        "Ask get_run later, and do not send the script again.",
+    }

@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -30,9 +30,9 @@ from gateway.sandbox.api import (
     Usage,
 )
 from gateway.sandbox.errors import SandboxUnavailable
-from gateway.services import finish, invoke
-from gateway.services.journal import LeaseLost
-from gateway.services.leases import Leases
+from gateway.services import finish, gate, holds, invoke
+from gateway.services.leases import LeaseLost, Leases
+from gateway.services.replay import Replay
 from gateway.services.runs import principal_of, run_target
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,12 @@ logger = logging.getLogger(__name__)
 _FINISH_ATTEMPTS = 20
 _FINISH_PAUSE_SECONDS = 1.0
 _REASONS = 10
+
+
+class Interrupted(TollgateError):
+    """The database went away in the middle: the run is left to be replayed."""
+
+    code = "interrupted"
 
 
 class Sandboxes(Protocol):
@@ -57,25 +63,50 @@ def execute(
     upstream: invoke.Upstream,
 ) -> None:
     """Execute the run if it is waiting; a run that is held or ended is left alone."""
+    claimed = time.monotonic()
     run = claim(uid=uid, runner=runner, at=now())
     if run is None:
         return
     principal = principal_of(run)
-    holder = invoke.Holder(
-        run_id=run.pk,
-        run=run.uid,
-        epoch=run.epoch,
-        principal=principal,
-        usable=usable_by(principal),
-        upstream=upstream,
-    )
-    with leases.held(run) as cancelled:
-        _finish(run, holder, _result(run, holder, sandboxes, cancelled))
+    with leases.held(run, claimed=claimed) as lease:
+        holder = invoke.Holder(
+            run_id=run.pk,
+            run=run.uid,
+            epoch=run.epoch,
+            principal=principal,
+            submitted_by=run.submitted_by,
+            usable=usable_by(principal),
+            upstream=upstream,
+            replay=Replay.of(run.calls.all() if run.epoch > 1 else ()),
+            lease=lease,
+        )
+        attempt = _Attempt(run, holder)
+        result = attempt.result(sandboxes)
+        if isinstance(attempt.stop, gate.Suspended):
+            waiting = attempt.stop.waiting
+            _recorded(
+                run, lambda: holds.suspend(run, waiting, usage=result.usage, at=now())
+            )
+        elif not isinstance(attempt.stop, LeaseLost | Interrupted):
+            tokens_offered = holder.usable.definition_tokens
+            _recorded(
+                run,
+                lambda: finish.finish(
+                    run=run,
+                    ending=_ending(result),
+                    definition_tokens=tokens_offered,
+                    at=now(),
+                ),
+            )
 
 
+# A run that was held keeps its first start; the time it waited is kept apart.
 _CLAIM = """
 UPDATE gateway_run SET status = 'running', epoch = epoch + 1, runner = %s,
-  lease_until = %s, started_at = %s
+  lease_until = %s, started_at = COALESCE(started_at, %s),
+  hold_seconds = hold_seconds
+    + COALESCE(EXTRACT(EPOCH FROM %s::timestamptz - held_since), 0),
+  held_since = NULL
 WHERE uid = %s AND status = 'queued' RETURNING *
 """
 
@@ -83,31 +114,62 @@ WHERE uid = %s AND status = 'queued' RETURNING *
 def claim(*, uid: str, runner: str, at: datetime) -> Run | None:
     """Take a queued run for ``runner``; None when there is nothing to take."""
     until = at + timedelta(seconds=settings.RUN_LEASE_SECONDS)
-    return next(iter(Run.objects.raw(_CLAIM, [runner, until, at, uid])), None)
+    rows = Run.objects.raw(_CLAIM, [runner, until, at, at, uid])
+    return next(iter(rows), None)
 
 
-def _result(
-    run: Run,
-    holder: invoke.Holder,
-    sandboxes: Sandboxes,
-    cancelled: threading.Event,
-) -> Result:
-    try:
-        if run.mode == Run.Mode.DIRECT:
-            return _direct(run, holder)
-        return _script(run, holder, sandboxes, cancelled)
-    except SandboxUnavailable as error:
-        return _failed("sandbox_unavailable", str(error), retryable=True)
-    except TollgateError as error:
-        return _failed(error.code, error.message, retryable=False)
-    except Exception:
-        logger.exception("run %s: failed inside Tollgate", run.uid)
-        return _failed(
-            "internal",
-            "Tollgate itself failed while it executed this run; an administrator "
-            f"finds the reason in the runner's log under {run.uid}.",
-            retryable=True,
-        )
+@dataclass(slots=True)
+class _Attempt:
+    """One execution of a run; ``stop`` is what ended it from the host's side."""
+
+    run: Run
+    holder: invoke.Holder
+    stop: TollgateError | None = None
+
+    def result(self, sandboxes: Sandboxes) -> Result:
+        """Execute, whatever happens inside."""
+        try:
+            result = self._execute(sandboxes)
+            if self.stop is None and result.ok:
+                self.holder.replay.check_complete()
+        except SandboxUnavailable as error:
+            return _failed("sandbox_unavailable", str(error), retryable=True)
+        except TollgateError as error:
+            self.stop = self.stop or error
+            result = _failed(error.code, error.message, retryable=False)
+        except Exception:
+            logger.exception("run %s: failed inside Tollgate", self.run.uid)
+            return _failed(
+                "internal",
+                "Tollgate itself failed while it executed this run; an administrator "
+                f"finds the reason in the runner's log under {self.run.uid}.",
+                retryable=True,
+            )
+        if self.stop is not None:
+            ended = ScriptError(self.stop.code, self.stop.message, None)
+            return replace(result, ok=False, value=None, error=ended)
+        return result
+
+    def _execute(self, sandboxes: Sandboxes) -> Result:
+        if self.run.mode == Run.Mode.DIRECT:
+            return _direct(self.run, self.on_call)
+        cancelled = self.holder.lease.cancelled
+        return _script(self.run, self.holder, sandboxes, self.on_call, cancelled)
+
+    def on_call(self, call: Call) -> Reply:
+        """Serve one call; what ends the run is kept, since a sandbox sits between."""
+        if self.stop is not None:
+            raise self.stop
+        try:
+            return invoke.invoke(self.holder, call)
+        except TollgateError as error:
+            self.stop = self.stop or error
+            raise
+        except DatabaseError as error:
+            # This thread may be the sandbox's own: nobody else mends its connection.
+            close_old_connections()
+            self.stop = self.stop or Interrupted(str(error))
+            raise
 
 
 def _failed(code: str, message: str, *, retryable: bool) -> Result:
@@ -119,13 +181,17 @@ def _script(
     run: Run,
     holder: invoke.Holder,
     sandboxes: Sandboxes,
+    on_call: OnCall,
     cancelled: threading.Event,
 ) -> Result:
     definitions = holder.usable.definitions
-    checked = preflight.check(run.code, definitions)
-    if checked.diagnostics:
-        _record_unknown(run, holder, checked.diagnostics)
-        return _not_started(checked.diagnostics)
+    # What ran before passed the check then; a catalog that changed since is a matter
+    # for each call.
+    if run.epoch == 1:
+        checked = preflight.check(run.code, definitions)
+        if checked.diagnostics:
+            _record_unknown(run, holder, checked.diagnostics)
+            return _not_started(checked.diagnostics)
     tools: dict[str, dict[str, str]] = {}
     for name, tool in definitions.items():
         tools.setdefault(tool.server, {})[tool.name] = name
@@ -138,23 +204,7 @@ def _script(
         tools=tools,
         limits=Limits(),
     )
-    lost: list[LeaseLost] = []
-    result = sandboxes().run(job, _on_call(holder, lost), cancelled)
-    if not lost:
-        return result
-    error = ScriptError(lost[0].code, lost[0].message, None)
-    return replace(result, ok=False, value=None, error=error)
-
-
-def _on_call(holder: invoke.Holder, lost: list[LeaseLost]) -> OnCall:
-    def on_call(call: Call) -> Reply:
-        try:
-            return invoke.invoke(holder, call)
-        except LeaseLost as error:
-            lost.append(error)
-            raise
-
-    return on_call
+    return sandboxes().run(job, on_call, cancelled)
 
 
 def _record_unknown(
@@ -188,10 +238,10 @@ def _not_started(problems: Sequence[preflight.Diagnostic]) -> Result:
     return Result(False, None, "", False, error, Usage(), 0)
 
 
-def _direct(run: Run, holder: invoke.Holder) -> Result:
+def _direct(run: Run, on_call: OnCall) -> Result:
     started = time.perf_counter()
     call = Call(1, run.direct_tool, run.direct_arguments or {})
-    reply = invoke.invoke(holder, call)
+    reply = on_call(call)
     seconds = time.perf_counter() - started
     usage = Usage(wall_seconds=seconds, waiting_seconds=seconds)
     if reply.error is None:
@@ -206,16 +256,11 @@ def _direct(run: Run, holder: invoke.Holder) -> Result:
     return Result(False, None, "", False, error, usage, 1)
 
 
-def _finish(run: Run, holder: invoke.Holder, result: Result) -> None:
-    """Put the ending on record, waiting out a database that is away for a while."""
+def _recorded(run: Run, write: Callable[[], object]) -> None:
+    """Put an ending on record, waiting out a database that is away for a while."""
     for attempt in range(_FINISH_ATTEMPTS):
         try:
-            finish.finish(
-                run=run,
-                ending=_ending(result),
-                definition_tokens=holder.usable.definition_tokens,
-                at=now(),
-            )
+            write()
         except DatabaseError:
             if attempt == _FINISH_ATTEMPTS - 1:
                 raise

@@ -20,16 +20,19 @@ from gateway.sandbox.api import Usage as SandboxUsage
 from gateway.services.invoke import estimate_tokens
 from gateway.services.recorded import write
 from gateway.services.runs import principal_of, run_target
+from policy.services import approvals
 
 _GB = Decimal(1024**3)
 Kind = UsageEvent.Kind
 Known = UsageEvent.Known
+OPEN = (Run.Status.QUEUED, Run.Status.RUNNING)
 
 
 # The lock that an update takes: calls still being written may refer to the row.
 _HOLD = """
 SELECT t.uid FROM gateway_run r JOIN gateway_task t ON t.id = r.task_id
-WHERE r.id = %s AND r.epoch = %s AND r.status IN ('queued', 'running')
+WHERE r.id = %s AND r.epoch = %s AND r.status IN (
+  'queued', 'running', 'awaiting_approval', 'awaiting_outcome')
 FOR NO KEY UPDATE OF r
 """
 _CALLS = """
@@ -37,6 +40,7 @@ SELECT step, tool, decision, outcome, effect, result_tokens
 FROM gateway_toolcall WHERE run_id = %s ORDER BY step
 """
 _WRITTEN_NAMES = {
+    "hold_seconds",
     "status",
     "finished_at",
     "lease_until",
@@ -100,14 +104,17 @@ def finish(*, run: Run, ending: Ending, definition_tokens: int, at: datetime) ->
 
 @transaction.atomic
 def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> bool:
+    if run.held_since is not None:
+        run.hold_seconds += (at - run.held_since).total_seconds()
     task = _hold(run)
     if task is None:
         return False
     calls = _calls(run)
     _close_calls(run, calls, at)
+    approvals.withdraw(run=run.uid)
     script, returned = _tokens(run, ending)
     booked = book(
-        payer=_payer(run, task),
+        payer=payer_of(run, task),
         usages=_usages(run, calls, ending.usage, script, returned),
         at=at,
     )
@@ -118,7 +125,8 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     run.stdout, run.stdout_truncated = ending.stdout, ending.stdout_truncated
     run.tool_calls = len(calls)
     run.successful_calls = sum(call.outcome == ToolCall.Outcome.OK for call in calls)
-    run.cost, run.currency = booked.cost, booked.currency
+    run.cost = (run.cost or Decimal(0)) + booked.cost
+    run.currency = booked.currency
     run.usage = _shown_usage(run, ending.usage, script, returned, at)
     kept = sum(call.result_tokens for call in calls)
     avoided = definition_tokens + kept - script - returned
@@ -183,7 +191,7 @@ def _tokens(run: Run, ending: Ending) -> tuple[int, int]:
     return tokens.count(sent), returned
 
 
-def _payer(run: Run, task: str) -> Payer:
+def payer_of(run: Run, task: str) -> Payer:
     return Payer(
         team=run.team,
         cost_centre=run.cost_centre,
@@ -222,31 +230,34 @@ def _usages(
         found.append(
             _usage(run, f"tokens/{part}", Kind.TOKENS, "Tokens", Decimal(count))
         )
-    if run.mode == Run.Mode.SCRIPT:
-        memory = Decimal(usage.peak_memory_bytes) / _GB
-        found += [
-            _usage(
-                run,
-                "sandbox/cpu",
-                Kind.SANDBOX_CPU,
-                "Seconds",
-                _exact(usage.cpu_seconds),
-            ),
-            _usage(
-                run,
-                "sandbox/memory",
-                Kind.SANDBOX_MEMORY,
-                "GB-Seconds",
-                _nine_places(memory * _exact(usage.wall_seconds)),
-            ),
-        ]
-    return found
+    return found + sandbox_usages(run, usage)
 
 
-def _usage(run: Run, sku: str, kind: str, unit: str, quantity: Decimal) -> Usage:
+def sandbox_usages(run: Run, usage: SandboxUsage) -> list[Usage]:
+    """What this claim of the run used of its sandbox."""
+    if run.mode != Run.Mode.SCRIPT:
+        return []
+    memory = Decimal(usage.peak_memory_bytes) / _GB
+    cpu, wall = _exact(usage.cpu_seconds), _exact(usage.wall_seconds)
+    return [
+        _usage(run, "sandbox/cpu", Kind.SANDBOX_CPU, "Seconds", cpu, f":{run.epoch}"),
+        _usage(
+            run,
+            "sandbox/memory",
+            Kind.SANDBOX_MEMORY,
+            "GB-Seconds",
+            _nine_places(memory * wall),
+            f":{run.epoch}",
+        ),
+    ]
+
+
+def _usage(
+    run: Run, sku: str, kind: str, unit: str, quantity: Decimal, part: str = ""
+) -> Usage:
     known = Known.ESTIMATED if kind == Kind.TOKENS else Known.MEASURED
     return Usage(
-        uid=f"{run.uid}:{sku}",
+        uid=f"{run.uid}:{sku}{part}",
         kind=kind,
         sku=sku,
         unit=unit,
@@ -270,7 +281,8 @@ def _shown_usage(
     started = run.started_at or at
     return {
         "queue_seconds": round((started - run.queued_at).total_seconds(), 6),
-        "run_seconds": round((at - started).total_seconds(), 6),
+        "hold_seconds": round(run.hold_seconds, 6),
+        "run_seconds": round((at - started).total_seconds() - run.hold_seconds, 6),
         "cpu_seconds": round(usage.cpu_seconds, 6),
         "peak_memory_bytes": usage.peak_memory_bytes,
         "tool_calls": run.tool_calls,
@@ -304,7 +316,8 @@ def _count(run: Run, task: str, booked: Booked, tokens_used: int, avoided: int) 
             tool_calls=run.tool_calls,
             successful_calls=run.successful_calls,
             queue_seconds=(started - run.queued_at).total_seconds(),
-            run_seconds=(ended - started).total_seconds(),
+            hold_seconds=run.hold_seconds,
+            run_seconds=(ended - started).total_seconds() - run.hold_seconds,
             total_seconds=(ended - run.queued_at).total_seconds(),
             tokens=tokens_used,
             tokens_avoided=avoided,

@@ -1,15 +1,17 @@
 """The only way to a tool: for scripts and for direct calls alike.
 
-Schema validation, decision, quota, intent on record, the call, outcome on record,
-reply. What cannot be recorded is not done.
+Replay, decision, schema validation, approval, quota, intent on record, the call,
+outcome on record, reply. What cannot be recorded is not done.
 """
 
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Protocol
 
+from django.conf import settings
 from django.db import transaction
 
 from audit.actor import Target
@@ -17,7 +19,7 @@ from audit.redact import hide, redact, secrets_in
 from audit.services.record import build
 from core.canonical import keyed_digest
 from core.clock import now
-from core.errors import QuotaExceeded
+from core.errors import QuotaExceeded, TollgateError
 from gateway import events
 from gateway.catalog import CatalogTool, Usable
 from gateway.codemode import tokens
@@ -26,7 +28,9 @@ from gateway.connectors.api import Outcome, ServerSpec, UpstreamError
 from gateway.models import ToolCall
 from gateway.models.catalog import Effect
 from gateway.sandbox.api import Call, CallError, Reply
-from gateway.services import journal
+from gateway.services import gate, idempotency, journal
+from gateway.services.leases import Lease
+from gateway.services.replay import Replay
 from policy.decision import DENY, Decision, decide
 from policy.principal import Principal
 from policy.services.quotas import reserve
@@ -58,28 +62,50 @@ class Holder:
     run: str
     epoch: int
     principal: Principal
+    submitted_by: str
     usable: Usable
     upstream: Upstream
+    replay: Replay
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call with what is known about it on the way."""
+
+    call: Call
+    digest: str
+    tool: CatalogTool | None
+    at: datetime
 
 
 def invoke(holder: Holder, call: Call) -> Reply:
-    """Make one call for a run, or refuse it; either way it is on record.
+    """Make one call for a run, or refuse it, or answer it from the journal.
 
-    Never raises for what a tool or its arguments do. Raises LeaseLost, and whatever
-    the database raises: then nothing was sent.
+    Never raises for what a tool or its arguments do. Raises LeaseLost, KeyRevoked,
+    Nondeterministic, gate.Suspended, and whatever the database raises: then nothing
+    was sent.
     """
+    digest = keyed_digest(call.arguments, purpose="arguments")
+    known = holder.replay.recorded(call, digest)
+    if known is not None and known.outcome:
+        return holder.replay.reply(known)
     tool = holder.usable.catalog.tools.get(call.tool)
+    step = Step(call, digest, tool, now())
     decision = _decide(holder, call.tool, tool)
     if tool is None or not decision.allowed:
-        return _refuse(holder, call, tool, decision.reasons)
+        return _refuse(holder, step, decision.reasons, known)
     call = replace(call, arguments=without_omitted(tool.definition, call.arguments))
+    step = replace(step, call=call)
+    if known is not None:
+        return _again(holder, step, tool, known)
     if problems := _validators.check(tool.definition, call.arguments):
-        return _invalid(holder, call, tool, [str(problem) for problem in problems])
+        return _invalid(holder, step, [str(problem) for problem in problems])
     try:
-        call_id = _intend(holder, call, tool, decision)
-    except QuotaExceeded as error:
-        return _over_quota(holder, call, tool, error)
-    return _send(holder, call, tool, call_id)
+        call_id = _intend(holder, step, tool, decision)
+    except (QuotaExceeded, gate.NotApproved) as error:
+        return _stopped(holder, step, error)
+    return _send(holder, step, tool, call_id)
 
 
 def _decide(holder: Holder, name: str, tool: CatalogTool | None) -> Decision:
@@ -93,85 +119,147 @@ def _decide(holder: Holder, name: str, tool: CatalogTool | None) -> Decision:
     )
 
 
-def _intend(holder: Holder, call: Call, tool: CatalogTool, decision: Decision) -> int:
-    at = now()
-    shown = redact(call.arguments)
-    digest = keyed_digest(call.arguments, purpose="arguments")
-    intent = _intent(
-        holder, call, tool, decision.effect, decision.reasons, shown, at, digest
-    )
+def _intend(holder: Holder, step: Step, tool: CatalogTool, decision: Decision) -> int:
+    shown = redact(step.call.arguments)
+    intent = _intent(holder, step, decision.effect, decision.reasons, shown)
     event = build(
         events.CALL_INTENDED,
         actor=holder.principal.actor,
-        at=at,
-        target=_target(call.tool),
+        at=step.at,
+        target=_target(step.call.tool),
         decision=decision.effect,
         reasons=decision.reasons,
         payload={
             "arguments": shown,
-            "arguments_digest": digest,
+            "arguments_digest": step.digest,
             "version": tool.definition.version,
             "effect": tool.effect,
             "policy_revision": holder.usable.policy_revision,
         },
-        tool=call.tool,
+        tool=step.call.tool,
         run=holder.run,
-        step=call.step,
+        step=step.call.step,
     )
-    # The outcome's commit, which a read waits for, makes its intent durable too:
-    # until then only a crash of the operating system could lose it.
+    approval = None
+    if tool.needs_approval:
+        binding = gate.binding_of(
+            run=holder.run,
+            step=step.call.step,
+            tool=tool,
+            digest=step.digest,
+            policy_revision=holder.usable.policy_revision,
+        )
+        approval = gate.pass_or_wait(
+            binding=binding,
+            arguments=shown,
+            principal=holder.principal,
+            submitted_by=holder.submitted_by,
+            at=step.at,
+        )
+    # The outcome's commit, which a read waits for, makes its intent durable too. Until
+    # then a crash of PostgreSQL or of its host could lose it, together with a result
+    # that nobody was given.
     durable = tool.effect != Effect.READ
-    if not any(limit.metric == CALLS for limit in holder.usable.limits):
+    limited = any(limit.metric == CALLS for limit in holder.usable.limits)
+    if not limited and approval is None:
         return journal.intend(intent, event=event, durable=durable)
     with transaction.atomic():
-        reserve(limits=holder.usable.limits, metric=CALLS, at=at)
+        if approval is not None:
+            gate.use(approval=approval, binding=binding, at=step.at)
+        reserve(limits=holder.usable.limits, metric=CALLS, at=step.at)
         return journal.intend(intent, event=event, durable=durable)
 
 
-def _send(holder: Holder, call: Call, tool: CatalogTool, call_id: int) -> Reply:
+def _again(holder: Holder, step: Step, tool: CatalogTool, known: ToolCall) -> Reply:
+    """A step whose intent is on record without an outcome: an earlier claim's."""
+    cleared = known.resolution == ToolCall.Resolution.DID_NOT
+    if known.effect != Effect.WRITE or cleared:
+        journal.take_over(known.pk, run_id=holder.run_id, epoch=holder.epoch)
+        return _send(holder, step, tool, known.pk)
+    if tool.lookup and (found := _look_up(holder, step, tool)) is not None:
+        journal.take_over(known.pk, run_id=holder.run_id, epoch=holder.epoch)
+        if found.value is None:
+            return _send(holder, step, tool, known.pk)
+        return _settle(holder, step, known.pk, ToolCall.Outcome.OK, found, 0.0, 0)
+    journal.lose(known.pk, run_id=holder.run_id, epoch=holder.epoch, at=step.at)
+    raise gate.Suspended(gate.AWAITING_OUTCOME, step.call.tool)
+
+
+def _look_up(holder: Holder, step: Step, tool: CatalogTool) -> Reply | None:
+    """Ask the server whether the call with this key happened; None: cannot say."""
     spec = holder.usable.catalog.specs[tool.server_id]
+    asked = idempotency.lookup(tool, run=holder.run, step=step.call.step)
+    try:
+        outcome = holder.upstream.call(
+            spec, asked.tool, asked.arguments, timeout=spec.timeout_seconds
+        )
+    except UpstreamError:
+        return None
+    return None if outcome.is_error else Reply(value=outcome.value)
+
+
+def _send(holder: Holder, step: Step, tool: CatalogTool, call_id: int) -> Reply:
+    spec = holder.usable.catalog.specs[tool.server_id]
+    sent = idempotency.keyed(
+        tool, step.call.arguments, run=holder.run, step=step.call.step
+    )
+    # A worker that was stopped and comes back has lost its lease to another one.
+    holder.lease.check()
     started = time.perf_counter()
     try:
         outcome = holder.upstream.call(
             spec,
             tool.definition.original,
-            call.arguments,
-            timeout=spec.timeout_seconds,
+            sent.arguments,
+            timeout=min(spec.timeout_seconds, settings.CALL_LONGEST_SECONDS),
+            meta=sent.meta,
         )
     except UpstreamError as error:
-        lost = error.sent and tool.effect == Effect.WRITE
-        kind = ToolCall.Outcome.UNKNOWN if lost else ToolCall.Outcome.FAILED
-        message = hide(error.message, secrets_in(call.arguments))
-        reply = Reply(error=CallError(error.code, message, retryable=error.retryable))
-        _settle(holder, call, call_id, kind, reply, time.perf_counter() - started, 0)
-        return reply
+        seconds = time.perf_counter() - started
+        return _not_answered(holder, step, tool, call_id, error, seconds)
     if outcome.is_error:
         # Tools like to repeat what they were given, passwords too.
-        message = hide(outcome.message, secrets_in(call.arguments))
+        message = hide(outcome.message, secrets_in(step.call.arguments))
         message = message or "The tool reported an error without a text."
         reply = Reply(error=CallError("tool_error", message, retryable=True))
         kind = ToolCall.Outcome.TOOL_ERROR
     else:
         reply, kind = Reply(value=outcome.value), ToolCall.Outcome.OK
-    _settle(holder, call, call_id, kind, reply, outcome.seconds, outcome.bytes)
-    return reply
+    return _settle(holder, step, call_id, kind, reply, outcome.seconds, outcome.bytes)
+
+
+def _not_answered(
+    holder: Holder,
+    step: Step,
+    tool: CatalogTool,
+    call_id: int,
+    error: UpstreamError,
+    seconds: float,
+) -> Reply:
+    if error.sent and tool.effect == Effect.WRITE:
+        journal.lose(call_id, run_id=holder.run_id, epoch=holder.epoch, at=now())
+        raise gate.Suspended(gate.AWAITING_OUTCOME, step.call.tool)
+    reply = Reply(error=CallError(error.code, error.message, retryable=error.retryable))
+    return _settle(holder, step, call_id, ToolCall.Outcome.FAILED, reply, seconds, 0)
 
 
 def _settle(
     holder: Holder,
-    call: Call,
+    step: Step,
     call_id: int,
     outcome: str,
     reply: Reply,
     seconds: float,
     size: int,
-) -> None:
+) -> Reply:
     at = now()
     error = _error_dict(reply.error)
+    position, turn = holder.replay.next()
     ending = journal.Ending(
         outcome=outcome,
         at=at,
         seconds=seconds,
+        position=position,
         error=error,
         result=reply.value,
         result_bytes=size,
@@ -181,18 +269,19 @@ def _settle(
         events.CALL_ENDED,
         actor=holder.principal.actor,
         at=at,
-        target=_target(call.tool),
+        target=_target(step.call.tool),
         payload={
             "outcome": outcome,
             "seconds": f"{seconds:.6f}",
             "bytes": size,
             "error": error,
         },
-        tool=call.tool,
+        tool=step.call.tool,
         run=holder.run,
-        step=call.step,
+        step=step.call.step,
     )
-    journal.settle(call_id, ending, event=event)
+    journal.settle(call_id, ending, epoch=holder.epoch, event=event)
+    return replace(reply, turn=turn)
 
 
 def estimate_tokens(value: Any) -> int:
@@ -205,92 +294,86 @@ def estimate_tokens(value: Any) -> int:
 
 
 def _refuse(
-    holder: Holder, call: Call, tool: CatalogTool | None, reasons: tuple[str, ...]
+    holder: Holder, step: Step, reasons: tuple[str, ...], known: ToolCall | None
 ) -> Reply:
     # One answer for "is not there" and "is not for you", so that names cannot be
     # found out by trying.
     error = CallError(
         "denied",
-        f"{call.tool} is not available to this key. Use search to see what is, or "
-        "ask an administrator for a grant.",
+        f"{step.call.tool} is not available to this key. Use search to see what is, "
+        "or ask an administrator for a grant.",
     )
-    return _turned_down(holder, call, tool, ToolCall.Outcome.DENIED, reasons, error)
+    if known is not None:
+        # Its intent was allowed once; the grant was taken back in between.
+        return _settle(
+            holder, step, known.pk, ToolCall.Outcome.DENIED, Reply(error=error), 0, 0
+        )
+    return _turned_down(holder, step, ToolCall.Outcome.DENIED, reasons, error)
 
 
-def _invalid(
-    holder: Holder, call: Call, tool: CatalogTool, problems: list[str]
-) -> Reply:
-    error = CallError("invalid_arguments", f"{call.tool}: " + "; ".join(problems[:5]))
-    return _turned_down(
-        holder, call, tool, ToolCall.Outcome.INVALID, tuple(problems[:5]), error
-    )
+def _invalid(holder: Holder, step: Step, problems: list[str]) -> Reply:
+    shown = tuple(problems[:5])
+    error = CallError("invalid_arguments", f"{step.call.tool}: " + "; ".join(shown))
+    return _turned_down(holder, step, ToolCall.Outcome.INVALID, shown, error)
 
 
-def _over_quota(
-    holder: Holder, call: Call, tool: CatalogTool, exceeded: QuotaExceeded
-) -> Reply:
-    error = CallError(exceeded.code, exceeded.message, retryable=True)
+def _stopped(holder: Holder, step: Step, error: TollgateError) -> Reply:
+    retryable = isinstance(error, QuotaExceeded)
+    kind = "quota" if retryable else "approval"
     return _turned_down(
         holder,
-        call,
-        tool,
+        step,
         ToolCall.Outcome.DENIED,
-        (f"quota: {exceeded.message}",),
-        error,
+        (f"{kind}: {error.message}",),
+        CallError(error.code, error.message, retryable=retryable),
     )
 
 
 def _turned_down(
     holder: Holder,
-    call: Call,
-    tool: CatalogTool | None,
+    step: Step,
     outcome: str,
     reasons: tuple[str, ...],
     error: CallError,
 ) -> Reply:
-    at = now()
-    shown = redact(call.arguments)
+    shown = redact(step.call.arguments)
     event = build(
         events.CALL_REFUSED,
         actor=holder.principal.actor,
-        at=at,
-        target=_target(call.tool),
+        at=step.at,
+        target=_target(step.call.tool),
         decision=DENY,
         reasons=reasons,
         payload={"arguments": shown, "code": error.code},
-        tool=call.tool,
+        tool=step.call.tool,
         run=holder.run,
-        step=call.step,
+        step=step.call.step,
     )
-    digest = keyed_digest(call.arguments, purpose="arguments")
-    intent = _intent(holder, call, tool, DENY, reasons, shown, at, digest)
-    ending = journal.Ending(outcome, at, 0.0, _error_dict(error))
+    position, turn = holder.replay.next()
+    ending = journal.Ending(
+        outcome, step.at, 0.0, position=position, error=_error_dict(error)
+    )
+    intent = _intent(holder, step, DENY, reasons, shown)
     journal.intend(intent, event=event, durable=True, refusal=ending)
-    return Reply(error=error)
+    return Reply(error=error, turn=turn)
 
 
 def _intent(
-    holder: Holder,
-    call: Call,
-    tool: CatalogTool | None,
-    decision: str,
-    reasons: tuple[str, ...],
-    shown: Any,
-    at: Any,
-    digest: str,
+    holder: Holder, step: Step, decision: str, reasons: tuple[str, ...], shown: Any
 ) -> journal.Intent:
+    tool = step.tool
     return journal.Intent(
         run_id=holder.run_id,
         epoch=holder.epoch,
-        step=call.step,
-        tool=call.tool[:200],
+        step=step.call.step,
+        tool=step.call.tool[:200],
         version=tool.definition.version if tool else None,
         effect=tool.effect if tool else "",
         arguments=shown,
-        digest=digest,
+        digest=step.digest,
         decision=decision,
         reasons=reasons,
-        at=at,
+        at=step.at,
     )
 
 

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
+from django.db.models import QuerySet
+
 from audit.models import Event
 from core.errors import TollgateError
+from gateway.models import Run, ToolCall
+from gateway.services.leases import LeaseLost
 from gateway.services.recorded import write
 
 _INTEND = """
@@ -25,27 +30,30 @@ WITH held AS MATERIALIZED (
 ), event AS ({event})
 INSERT INTO gateway_toolcall (run_id, step, epoch, tool, tool_version, effect,
   arguments, arguments_digest, decision, reasons, intent_at, outcome, outcome_at,
-  seconds, error, result_bytes, result_tokens)
+  position, resolution, resolved_by, resolved_because, seconds, error, result_bytes,
+  result_tokens)
 SELECT held.id, %(step)s, held.epoch, %(tool)s, %(version)s::integer, %(effect)s,
   %(arguments)s, %(digest)s, %(decision)s, %(reasons)s::jsonb, %(at)s, %(outcome)s,
-  %(outcome_at)s::timestamptz, %(seconds)s::float8, %(error)s::text, 0, 0
+  %(outcome_at)s::timestamptz, %(position)s::integer, '', '', '',
+  %(seconds)s::float8, %(error)s::text, 0, 0
 FROM held RETURNING id
 """
 _SETTLE = """
 WITH ended AS (
   UPDATE gateway_toolcall SET outcome = %(outcome)s, outcome_at = %(at)s,
-    seconds = %(seconds)s, error = %(error)s, result = %(result)s,
+    position = %(position)s, seconds = %(seconds)s, error = %(error)s,
+    result = %(result)s,
     result_bytes = %(bytes)s, result_tokens = %(tokens)s
-  WHERE id = %(call)s AND outcome = '' RETURNING id
+  WHERE id = %(call)s AND outcome = '' AND epoch = %(epoch)s RETURNING id
 ) {event} RETURNING id
 """
 
 
-class LeaseLost(TollgateError):
-    """The run is no longer this worker's, or its key was revoked: nothing is sent."""
+class KeyRevoked(TollgateError):
+    """The key the run was submitted with is no longer good: nothing is sent."""
 
-    code = "lease_lost"
-    status = 409
+    code = "key_revoked"
+    status = 401
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,7 @@ class Ending:
     outcome: str
     at: datetime
     seconds: float
+    position: int
     error: dict[str, Any] | None = None
     result: Any = None
     result_bytes: int = 0
@@ -105,25 +114,55 @@ def intend(
             "at": intent.at,
             "outcome": refusal.outcome if refusal else "",
             "outcome_at": refusal.at if refusal else None,
+            "position": refusal.position if refusal else None,
             "seconds": refusal.seconds if refusal else None,
             "error": _json(refusal.error) if refusal else None,
         },
     )
     if row is None:
-        raise LeaseLost(
-            "The run is no longer held by this runner, or its key was revoked: the "
-            "call was not made."
-        )
+        raise _not_held(intent.run_id, intent.epoch)
     return int(row[0])
 
 
-def settle(call_id: int, ending: Ending, *, event: Event) -> None:
+def _not_held(run_id: int, epoch: int) -> TollgateError:
+    if _held(run_id, epoch).exists():
+        return KeyRevoked(
+            "The key of this run was revoked or has expired: the call was not made."
+        )
+    return LeaseLost("The run is no longer held by this runner: nothing was sent.")
+
+
+def _held(run_id: int, epoch: int) -> QuerySet[Run]:
+    return Run.objects.filter(pk=run_id, epoch=epoch, status=Run.Status.RUNNING)
+
+
+@transaction.atomic
+def take_over(call_id: int, *, run_id: int, epoch: int) -> None:
+    """Make an open intent of an earlier claim this claim's. Raises LeaseLost."""
+    if not _held(run_id, epoch).select_for_update().exists():
+        raise _not_held(run_id, epoch)
+    ToolCall.objects.filter(pk=call_id, outcome="").update(epoch=epoch, resolution="")
+
+
+@transaction.atomic
+def lose(call_id: int, *, run_id: int, epoch: int, at: datetime) -> None:
+    """Say that nobody knows whether a write happened. Raises LeaseLost."""
+    if not _held(run_id, epoch).select_for_update().exists():
+        raise _not_held(run_id, epoch)
+    ToolCall.objects.filter(pk=call_id, outcome="").update(
+        outcome=ToolCall.Outcome.UNKNOWN, outcome_at=at
+    )
+
+
+def settle(call_id: int, ending: Ending, *, epoch: int, event: Event) -> None:
     """Commit the outcome of a call with its event, in one statement.
 
     Raises LeaseLost when the call was given an outcome already, as by the sweeper.
     """
     values = {
         "call": call_id,
+        "epoch": epoch,
+        "position": ending.position,
         "outcome": ending.outcome,
         "at": ending.at,
         "seconds": ending.seconds,

@@ -152,6 +152,7 @@ def _create_run(
         request_id=principal.request_id,
         address=principal.address,
         model=model,
+        submitted_by=on_behalf_of.id if on_behalf_of else "",
         code_sha256=hashlib.sha256(fields.get("code", "").encode()).hexdigest(),
         catalog_revision=usable.catalog.revision,
         policy_revision=usable.policy_revision,
@@ -198,22 +199,6 @@ def _task(principal: Principal, label: str, at: datetime) -> Task:
     Task.objects.filter(pk=task.pk).update(attempts=F("attempts") + 1)
     task.refresh_from_db(fields=["attempts"])
     return task
-
-
-@transaction.atomic
-def cancel(*, uid: str, actor: Actor, at: datetime) -> Run:
-    """Ask for a run to be stopped; one that has ended stays as it is."""
-    run = Run.objects.select_for_update().filter(uid=uid).first()
-    if run is None:
-        raise NotFound("There is no such run.")
-    if run.ended or run.cancel_requested_at is not None:
-        return run
-    run.cancel_requested_at = at
-    run.save(update_fields=["cancel_requested_at"])
-    record(
-        events.RUN_CANCELLED, actor=actor, at=at, target=run_target(run), run=run.uid
-    )
-    return run
 
 
 def run_target(run: Run) -> Target:

@@ -1,5 +1,6 @@
 """Finds runs that nobody works on any more, so that none stays open for ever."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,32 +8,53 @@ from core.jobs import enqueue
 from gateway import completions
 from gateway.models import Run
 from gateway.sandbox.api import Usage
-from gateway.services import finish
+from gateway.services import finish, holds
+from policy.services.approvals import expire_due
 
 _QUEUED_TOO_LONG = timedelta(seconds=15)
+MOST_CLAIMS = 10
 
 
-def sweep(*, at: datetime, limit: int = 500) -> tuple[int, int]:
-    """End runs whose runner is gone; queue again those whose message was lost.
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How many runs were queued for replay, ended, and sent again."""
 
-    Returns how many of each. Queueing twice is harmless: a run is claimed once.
+    replayed: int
+    ended: int
+    sent_again: int
+
+
+def sweep(*, at: datetime, limit: int = 500) -> Swept:
+    """Put every run that nobody works on back on its way, or end it.
+
+    A run whose runner is gone is queued again and replayed from its journal; one that
+    was claimed too often ends. A message that was lost is sent again: queueing twice
+    is harmless, since a run is claimed once.
     """
     lost = Run.objects.filter(status=Run.Status.RUNNING, lease_until__lt=at)
-    ended = sum(_end(run, at) for run in lost.order_by("pk")[:limit])
-    waiting = Run.objects.filter(status=Run.Status.QUEUED)
-    cancelled = waiting.exclude(cancel_requested_at=None)
-    ended += sum(_end(run, at) for run in cancelled.order_by("pk")[:limit])
+    replayed = ended = 0
+    for run in lost.order_by("pk")[:limit]:
+        if run.cancel_requested_at is None and run.epoch < MOST_CLAIMS:
+            replayed += holds.requeue(run, at=at)
+        else:
+            ended += _end(run, at)
+    for approval in expire_due(at=at, limit=limit):
+        holds.wake(run=approval.run, because="the approval expired", at=at)
+    return Swept(replayed, ended, _resend(at, limit))
+
+
+def _resend(at: datetime, limit: int) -> int:
     # A run that waits behind others still has its message in the queue; only where
     # the queue is empty has the message of a waiting run been lost.
-    forgotten = waiting.filter(
-        queued_at__lt=at - _QUEUED_TOO_LONG, cancel_requested_at=None
+    if completions.waiting("runs") != 0:
+        return 0
+    forgotten = Run.objects.filter(
+        status=Run.Status.QUEUED, queued_at__lt=at - _QUEUED_TOO_LONG
     )
-    uids: list[str] = []
-    if completions.waiting("runs") == 0:
-        uids = list(forgotten.order_by("pk").values_list("uid", flat=True)[:limit])
+    uids = list(forgotten.order_by("pk").values_list("uid", flat=True)[:limit])
     for uid in uids:
         enqueue("gateway.execute_run", queue="runs", run=uid)
-    return ended, len(uids)
+    return len(uids)
 
 
 def _end(run: Run, at: datetime) -> bool:

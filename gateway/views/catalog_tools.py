@@ -19,7 +19,7 @@ from core.tables import chips, filters_of, paged
 from gateway.catalog import definition_of
 from gateway.codemode.stubs import signature
 from gateway.filters import ToolFilter
-from gateway.forms import EffectForm, ReviewForm, TagsForm
+from gateway.forms import EffectForm, IdempotencyForm, ReviewForm, TagsForm
 from gateway.models import Tool
 from gateway.models.catalog import Effect
 from gateway.selectors.grants import grants_on_tool, teams_without
@@ -28,6 +28,7 @@ from gateway.selectors.tools import (
     Brief,
     all_tags,
     history,
+    readers_beside,
     tool_named,
     tools,
     usage,
@@ -36,6 +37,7 @@ from gateway.selectors.tools import (
 from gateway.services import catalog
 from policy.access import AUDIT_READ, CATALOG_ADMIN, CATALOG_READ
 from policy.models import Environment
+from policy.views.forms import attempt
 from policy.web import Request, actor_of, requires
 
 _USAGE_DAYS = 30
@@ -49,6 +51,8 @@ _COLUMNS = (
     "environments",
     "tags",
     "direct",
+    "needs_approval",
+    "idempotency",
     "version",
     "fingerprint",
     "definition_tokens",
@@ -113,6 +117,8 @@ def _rows(found: Any) -> Iterator[list[Any]]:
             " ".join(places),
             " ".join(tool.tags),
             tool.direct,
+            tool.needs_approval,
+            tool.idempotency,
             tool.current.number,
             tool.current.fingerprint,
             tool.current.definition_tokens,
@@ -124,10 +130,16 @@ def _rows(found: Any) -> Iterator[list[Any]]:
 @requires(CATALOG_READ)
 def tool_detail(request: Request, server: str, name: str) -> HttpResponse:
     """One tool: signature, schemas, versions, review, grants and use."""
-    tool = tool_named(server, name)
+    return _page(request, tool_named(server, name), None, 200)
+
+
+def _page(
+    request: Request, tool: Tool, form: IdempotencyForm | None, status: int
+) -> HttpResponse:
     full_name = tool.full_name
     grants = grants_on_tool(tool)
     may_audit = request.access.may(AUDIT_READ)
+    may_admin = request.access.may(CATALOG_ADMIN)
     context = {
         "tool": tool,
         "signature": signature(definition_of(tool)),
@@ -139,11 +151,23 @@ def tool_detail(request: Request, server: str, name: str) -> HttpResponse:
         "effects": Effect.choices,
         "environments": list(Environment.objects.order_by("position", "slug")),
         "enabled_in": {place.slug for place in tool.environments.all()},
-        "may_admin": request.access.may(CATALOG_ADMIN),
+        "may_admin": may_admin,
+        "key_form": form or _key_form(tool),
+        "lookup_tools": readers_beside(tool) if may_admin else [],
         "may_audit": may_audit,
         "events": events_on("tool", full_name) if may_audit else [],
     }
-    return render(request, "catalog/tool.html", context)
+    return render(request, "catalog/tool.html", context, status=status)
+
+
+def _key_form(tool: Tool) -> IdempotencyForm:
+    return IdempotencyForm(
+        initial={
+            "how": tool.idempotency,
+            "name": tool.idempotency_name,
+            "lookup": tool.lookup,
+        }
+    )
 
 
 @require_POST
@@ -205,6 +229,38 @@ def tool_direct(request: Request, server: str, name: str) -> HttpResponse:
     )
     state = "listed as an MCP tool" if direct else "called from scripts only"
     messages.success(request, f"{tool.full_name} is {state} now.")
+    return redirect("tool", server, name)
+
+
+@require_POST
+@requires(CATALOG_ADMIN)
+def tool_approval(request: Request, server: str, name: str) -> HttpResponse:
+    """Have every call of the tool wait for an approval, or no longer."""
+    tool = tool_named(server, name)
+    needed = request.POST.get("needed") == "yes"
+    catalog.set_approval(
+        tool_id=tool.pk, needed=needed, actor=actor_of(request), at=now()
+    )
+    state = "needs an approval" if needed else "is made without an approval"
+    messages.success(request, f"Every call of {tool.full_name} {state} from now on.")
+    return redirect("tool", server, name)
+
+
+@require_POST
+@requires(CATALOG_ADMIN)
+def tool_idempotency(request: Request, server: str, name: str) -> HttpResponse:
+    """Say how the tool takes the key of a step, and how to look a call up."""
+    tool = tool_named(server, name)
+    form = IdempotencyForm(request.POST)
+
+    def change() -> object:
+        return catalog.set_idempotency(
+            tool_id=tool.pk, actor=actor_of(request), at=now(), **form.cleaned_data
+        )
+
+    if not attempt(form, change):
+        return _page(request, tool, form, 422)
+    messages.success(request, f"How {tool.full_name} takes its key is set.")
     return redirect("tool", server, name)
 
 

@@ -80,7 +80,8 @@ def _link(key: str, chosen: dict[str, str], period: Period) -> tuple[str, str]:
         kept = {name: value for name, value in chosen.items() if value}
         query = {**kept, **(of_period(period) if "period" not in kept else {})}
         return f"{reverse('costs')}?{urlencode(query)}", "Costs by team"
-    plain = {name: chosen.get(name, "") for name in ("team", "environment")}
+    names = ("team", "environment", "project", "mode")
+    plain = {name: chosen.get(name, "") for name in names}
     if key == "first-try":
         return runs_url(plain, period, status="failed"), "Failed runs"
     return runs_url(plain, period), "Runs"

@@ -15,22 +15,31 @@ from core.tables import chips, filters_of, keyset
 from gateway.filters import RunFilter
 from gateway.highlight import lines, visible
 from gateway.models import Run
+from gateway.selectors.approvals import approvals_of
+from gateway.selectors.journal import journal_rows
 from gateway.selectors.limits import limits_used
+from gateway.selectors.outcomes import count_open
 from gateway.selectors.runs import (
     attempts_beside,
     bill_of,
     calls_of,
     events_of,
-    journal_row,
     run_for,
     shown_error,
     shown_json,
     visible_runs,
 )
 from gateway.selectors.timeline import timeline
+from gateway.selectors.waiting import held_seconds, holds_of, waits_of
+from gateway.services.cancel import cancel
 from gateway.services.envelope import envelope
-from gateway.services.runs import cancel
-from policy.access import AUDIT_READ, COSTS_READ, RUNS_EXECUTE, RUNS_READ
+from policy.access import (
+    APPROVALS_DECIDE,
+    AUDIT_READ,
+    COSTS_READ,
+    RUNS_EXECUTE,
+    RUNS_READ,
+)
 from policy.web import Request, actor_of, refuse, requires
 
 _COLUMNS = (
@@ -53,6 +62,7 @@ _COLUMNS = (
     "started_at",
     "finished_at",
     "queue_seconds",
+    "hold_seconds",
     "run_seconds",
     "cost",
     "currency",
@@ -64,13 +74,28 @@ _LABELS = {
     "status": "Status",
     "team": "Team",
     "environment": "Environment",
+    "project": "Project",
+    "mode": "Kind of run",
+    "model": "Model",
+    "cost_centre": "Cost centre",
     "tool": "Tool",
     "principal": "Principal",
     "error": "Error code",
     "task": "Task",
     "q": "Text",
 }
-_MORE = ("first", "last", "tool", "principal", "error", "task")
+_MORE = (
+    "first",
+    "last",
+    "project",
+    "mode",
+    "model",
+    "cost_centre",
+    "tool",
+    "principal",
+    "error",
+    "task",
+)
 _MOST_COUNTED = 10_000
 
 
@@ -90,6 +115,7 @@ def run_list(request: Request) -> HttpResponseBase:
             actor=actor_of(request),
             at=now(),
         )
+    may_decide = request.access.may(APPROVALS_DECIDE)
     context = {
         "page": keyset(found, request),
         "count": found.order_by()[: _MOST_COUNTED + 1].count(),
@@ -98,6 +124,8 @@ def run_list(request: Request) -> HttpResponseBase:
         "chips": chips(request, _LABELS),
         "window": filterset.window(at=now()) if filterset.is_valid() else None,
         "may_execute": request.access.may(RUNS_EXECUTE),
+        "may_decide": may_decide,
+        "unknown": count_open(request.access) if may_decide else 0,
         "more": any(request.GET.get(name) for name in _MORE),
         "at": now(),
     }
@@ -127,6 +155,7 @@ def _rows(found: Any) -> Iterator[list[Any]]:
             run.started_at,
             run.finished_at,
             run.queue_seconds,
+            run.hold_seconds,
             run.run_seconds,
             run.cost,
             run.currency,
@@ -140,8 +169,9 @@ def run_detail(request: Request, uid: str) -> HttpResponse:
     run = run_for(request.access, uid)
     part = "#live" if request.htmx and "live" in request.GET else ""
     response = render(request, f"runs/run.html{part}", run_context(request, run))
-    if part and run.ended:
-        # The rest of the page (cost, trail, envelope) has its figures now.
+    came_to_rest = run.status in Run.WAITING and run.status != request.GET.get("was")
+    if part and (run.ended or came_to_rest):
+        # The rest of the page (journal, cost, envelope) has its figures now.
         response["HX-Refresh"] = "true"
     return response
 
@@ -158,8 +188,12 @@ def run_context(request: Request, run: Run) -> dict[str, Any]:
             run.code, run.language, marked=[error.line if error and error.line else 0]
         ),
         "error": error,
-        "journal": [journal_row(call) for call in calls],
-        "timeline": timeline(run, calls, at=at),
+        "journal": journal_rows(run, calls),
+        "timeline": timeline(run, calls, holds=holds_of(run), at=at),
+        "hold_seconds": held_seconds(run, at=at),
+        "waits": waits_of(run, request.access),
+        "asked": approvals_of(run),
+        "may_decide": _may(request, APPROVALS_DECIDE, run),
         "envelope": shown_json(envelope(run)),
         "stdout": visible(run.stdout),
         "bill": bill_of(run) if request.access.may(COSTS_READ) else None,
@@ -167,14 +201,14 @@ def run_context(request: Request, run: Run) -> dict[str, Any]:
         "attempts": attempts_beside(run, request.access),
         "events": events_of(run) if may_audit else [],
         "may_audit": may_audit,
-        "may_cancel": not run.ended and _may_execute(request, run),
+        "may_cancel": not run.ended and _may(request, RUNS_EXECUTE, run),
         "may_play": request.access.may(RUNS_EXECUTE),
         "at": at,
     }
 
 
-def _may_execute(request: Request, run: Run) -> bool:
-    teams = request.access.teams_for(RUNS_EXECUTE)
+def _may(request: Request, capability: str, run: Run) -> bool:
+    teams = request.access.teams_for(capability)
     return teams is None or run.team in teams
 
 
@@ -183,7 +217,7 @@ def _may_execute(request: Request, run: Run) -> bool:
 def run_cancel(request: Request, uid: str) -> HttpResponse:
     """Ask for a run to be stopped."""
     run = run_for(request.access, uid)
-    if not _may_execute(request, run):
+    if not _may(request, RUNS_EXECUTE, run):
         raise refuse(request, needed=f"{RUNS_EXECUTE} in team {run.team}")
     cancel(uid=run.uid, actor=actor_of(request), at=now())
     messages.success(request, "The run is asked to stop.")

@@ -1,5 +1,6 @@
 """Identity, grants and quotas as stored."""
 
+from policy.models.approval import Approval
 from policy.models.identity import (
     ApiKey,
     Environment,
@@ -13,6 +14,7 @@ from policy.models.quota import Quota, QuotaUse
 
 __all__ = [
     "ApiKey",
+    "Approval",
     "Environment",
     "Membership",
     "Project",

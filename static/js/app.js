@@ -101,7 +101,7 @@ function typing(element) {
 }
 
 function moveRow(step) {
-  const rows = $$("tbody tr a[data-row]");
+  const rows = $$("tbody tr a[data-row], article a[data-row]");
   if (!rows.length) return;
   const at = rows.indexOf(document.activeElement);
   rows[Math.min(rows.length - 1, Math.max(0, at + step))].focus();

@@ -32,6 +32,7 @@ from audit.models import Event
 from policy.models import Membership, Quota, User
 from tests.builders.audit import make_event
 from tests.builders.catalog import make_server, make_tool
+from tests.builders.holds import make_approval, make_held_run, make_unknown
 from tests.builders.identity import make_account, make_cast, make_key
 from tests.builders.runs import make_run
 
@@ -75,6 +76,8 @@ _QUOTA = {"metric": "runs", "window": "day", "limit": "1"}
 _PERSON = {"username": "zoe", "password": "long-and-odd-7"}
 _PLACE = {"name": "E", "slug": "e", "position": "1"}
 _WHY = {"reason": "r"}
+_APPROVE = {"verdict": "approve", "reason": "r"}
+_HAPPENED = {"resolution": "happened", "reason": "r"}
 _NEW_KEY = {
     "team": "sales",
     "service_account": "agent",
@@ -96,6 +99,12 @@ TABLE = (
     row("GET", "runs", "S++++++"),
     row("GET", "run", "S4+++++", uid="@run"),
     row("POST", "run_cancel", "S4++33+", uid="@run"),
+    row("GET", "unknown_outcomes", "S33+33+"),
+    row("GET", "outcome_resolve", "S33+33+", pk="@unknown"),
+    row("POST", "outcome_resolve", "S33+33+", pk="@unknown", body=_HAPPENED),
+    row("GET", "approvals", "S33+33+"),
+    row("GET", "approval", "S33+33+", uid="@approval"),
+    row("POST", "approval_decide", "S33+33+", uid="@approval", body=_APPROVE),
     row("GET", "playground", "S+++33+"),
     row("POST", "playground", "S+++33+", body={"code": "return 1"}),
     row("GET", "playground_tools", "S+++33+"),
@@ -115,6 +124,8 @@ TABLE = (
     row("POST", "tool_environments", "S33333+", body={"environments": []}, **_TOOL),
     row("POST", "tool_tags", "S33333+", body={"tags": "x"}, **_TOOL),
     row("POST", "tool_direct", "S33333+", body={"direct": "on"}, **_TOOL),
+    row("POST", "tool_approval", "S33333+", body={"needed": "yes"}, **_TOOL),
+    row("POST", "tool_idempotency", "S33333+", body={"how": "meta"}, **_TOOL),
     row("POST", "tools_review", "S33333+", body={"act": "confirm", "tool": "@tool"}),
     row("POST", "grant_give", "S33333+", body=_GRANT),
     row("POST", "grant_take", "S33333+", body=_GRANT),
@@ -161,6 +172,13 @@ TABLE = (
     row("POST", "api_runs", "SKKK33K", body={"code": "return 1"}, json=True),
     row("GET", "api_run", "S4+++++", uid="@run"),
     row("POST", "api_run_cancel", "S4++33+", uid="@run", json=True),
+    row("GET", "api_approvals", "S33+33+"),
+    row("GET", "api_approval", "S33+33+", uid="@approval"),
+    row("POST", "api_approval_decide", "S33+33+", uid="@approval", json=True,
+        body={"approve": True, "reason": "r"}),
+    row("GET", "api_outcomes", "S33+33+"),
+    row("POST", "api_outcome_resolve", "S33+33+", pk="@unknown", json=True,
+        body=_HAPPENED),
     row("GET", "api_teams", "S++++3+"),
     row("GET", "api_keys", "S++++3+"),
     row("POST", "api_keys", "S33333+", body=_NEW_KEY, json=True),
@@ -187,6 +205,8 @@ def world(db: None) -> dict[str, Any]:
         "person": cast.member.pk,
         "quota": quota.pk,
         "tool": tool.pk,
+        "approval": make_approval(make_held_run(team="sales")).uid,
+        "unknown": make_unknown().pk,
     }
 
 

@@ -151,11 +151,10 @@ def test_a_row_leads_to_its_runs_in_the_same_period(cast: Cast) -> None:
     page = _client(cast.finance).get("/costs/?period=month&by=team").content.decode()
     first = now().date().replace(day=1)
     assert f"/runs/?first={first}&amp;last={now().date()}&amp;team=sales" in page
-    # The list of runs has no filter by project: no link that would show too much.
-    assert (
-        "/runs/?"
-        not in _client(cast.finance).get("/costs/?by=project").content.decode()
-    )
+    by_project = _client(cast.finance).get("/costs/?by=project").content.decode()
+    assert "/runs/?period=30d&amp;project=sales%2Fdefault" in by_project
+    # The list of runs has no filter by SKU: no link that would show too much.
+    assert "/runs/?" not in _client(cast.finance).get("/costs/?by=sku").content.decode()
 
 
 @pytest.mark.parametrize(

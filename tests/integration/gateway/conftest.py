@@ -1,7 +1,9 @@
 """A real tool server in the catalog, granted to a team, and runs that hold a lease."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +13,11 @@ from core.clock import now
 from gateway.catalog import forget, usable_by
 from gateway.connectors.pool import UpstreamPool
 from gateway.models import Run, Server, Tool
-from gateway.services import access, catalog, runs, sync
+from gateway.services import access, catalog, runs, sweep, sync
 from gateway.services.execute import claim
 from gateway.services.invoke import Holder
+from gateway.services.leases import Lease
+from gateway.services.replay import Replay
 from policy.principal import Principal
 from policy.services.keys import principal_of
 from tests.builders.identity import ACTOR, make_account, make_environment, make_key
@@ -93,11 +97,32 @@ def hold(upstream: UpstreamPool) -> Hold:
             run=claimed.uid,
             epoch=claimed.epoch,
             principal=principal,
+            submitted_by=claimed.submitted_by,
             usable=usable_by(principal),
             upstream=upstream,
+            replay=Replay.of(()),
+            lease=Lease(claimed.epoch, time.monotonic() + 30),
         )
 
     return make
+
+
+def held_again(holder: Holder, upstream: object = None) -> Holder:
+    """The same run as the next worker claims it, after its runner was lost."""
+    run = Run.objects.get(pk=holder.run_id)
+    if run.status == Run.Status.RUNNING:
+        lapse(holder)
+        sweep.sweep(at=now())
+    claimed = claim(uid=run.uid, runner="next", at=now())
+    assert claimed is not None
+    return replace(
+        holder,
+        epoch=claimed.epoch,
+        usable=usable_by(holder.principal),
+        upstream=upstream or holder.upstream,
+        replay=Replay.of(claimed.calls.all()),
+        lease=Lease(claimed.epoch, time.monotonic() + 30),
+    )
 
 
 def lapse(holder: Holder) -> None:

@@ -1,5 +1,6 @@
 """invoke: the only way to a tool, with everything on record."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from gateway.models import Run, Server, Tool, ToolCall
 from gateway.sandbox.api import Call
 from gateway.services import catalog
 from gateway.services.invoke import Holder, invoke
-from gateway.services.journal import LeaseLost
+from gateway.services.journal import KeyRevoked, LeaseLost
 from policy.models import ApiKey, Team
 from policy.principal import Principal
 from policy.services import keys, quotas
@@ -34,14 +35,7 @@ class Watched:
 
 def watch(holder: Holder) -> tuple[Holder, Watched]:
     watched = Watched(holder.upstream)
-    return Holder(
-        holder.run_id,
-        holder.run,
-        holder.epoch,
-        holder.principal,
-        holder.usable,
-        watched,
-    ), watched
+    return replace(holder, upstream=watched), watched
 
 
 def test_a_call_is_answered_and_journalled(agent: Principal, hold: Hold) -> None:
@@ -130,7 +124,7 @@ def test_a_revoked_key_stops_in_the_middle_of_a_run(
         actor=ACTOR,
         at=now(),
     )
-    with pytest.raises(LeaseLost):
+    with pytest.raises(KeyRevoked):
         invoke(holder, Call(2, "trivial.add", {"a": 1, "b": 1}))
     assert watched.sent == 1
 

@@ -1,0 +1,126 @@
+"""Approval gates: bound to one call, decided by somebody else, used once."""
+
+from typing import Any
+
+import pytest
+
+from audit.models import Event
+from core.clock import now
+from core.errors import Denied
+from gateway.models import Run, Server, Tool
+from gateway.sandbox.api import Usage
+from gateway.services import cancel, catalog, gate, holds, sweep
+from gateway.services.access import grant_server
+from gateway.services.invoke import Holder, invoke
+from policy.models import Approval
+from policy.principal import Principal
+from policy.services.approvals import ApprovalClosed
+from tests.builders.identity import ACTOR, make_team
+from tests.integration.gateway.conftest import Hold, held_again
+from tests.integration.gateway.test_durable import ADD, Upstream, crashing
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def gated(trivial: Server) -> Tool:
+    tool = Tool.objects.get(server=trivial, name="add")
+    return catalog.set_approval(tool_id=tool.pk, needed=True, actor=ACTOR, at=now())
+
+
+def _ask(agent: Principal, hold: Hold) -> tuple[Holder, Upstream, Approval]:
+    holder, upstream = crashing(hold(agent), "")
+    with pytest.raises(gate.Suspended):
+        invoke(holder, ADD)
+    run = Run.objects.get(pk=holder.run_id)
+    holds.suspend(run, Run.Status.AWAITING_APPROVAL, usage=Usage(), at=now())
+    return holder, upstream, Approval.objects.get(run=holder.run)
+
+
+def _decide(approval: Approval, *, approve: bool, actor: Any = ACTOR) -> Approval:
+    return holds.decide_approval(
+        uid=approval.uid, approve=approve, reason="checked", actor=actor, at=now()
+    )
+
+
+def test_an_approved_call_is_made_when_the_run_resumes(
+    agent: Principal, gated: Tool, hold: Hold
+) -> None:
+    holder, upstream, approval = _ask(agent, hold)
+    assert upstream.effects == []
+    _decide(approval, approve=True)
+    assert Run.objects.get(pk=holder.run_id).status == "queued"
+    again = held_again(holder)
+    assert invoke(again, ADD).value == 5
+    approval.refresh_from_db()
+    assert approval.state == "used"
+
+
+def test_a_rejected_call_is_an_error_in_the_script(
+    agent: Principal, gated: Tool, hold: Hold
+) -> None:
+    holder, upstream, approval = _ask(agent, hold)
+    _decide(approval, approve=False)
+    error = invoke(held_again(holder), ADD).error
+    assert error is not None
+    assert error.code == "not_approved"
+    assert "checked" in error.message
+    assert upstream.effects == []
+
+
+def test_an_approval_is_for_exactly_one_call(
+    agent: Principal, gated: Tool, hold: Hold
+) -> None:
+    holder, upstream, approval = _ask(agent, hold)
+    _decide(approval, approve=True)
+    Approval.objects.filter(pk=approval.pk).update(arguments_digest="another")
+    again = held_again(holder)
+    error = invoke(again, ADD).error
+    assert error is not None
+    assert error.code == "not_approved"
+    assert upstream.effects == []
+
+
+def test_nobody_approves_their_own_and_nothing_is_decided_twice(
+    agent: Principal, gated: Tool, hold: Hold
+) -> None:
+    holder, _, approval = _ask(agent, hold)
+    with pytest.raises(Denied):
+        _decide(approval, approve=True, actor=agent.actor)
+    _decide(approval, approve=True)
+    with pytest.raises(ApprovalClosed):
+        _decide(approval, approve=False)
+    refused = Event.objects.filter(name="approval.refused", run=holder.run)
+    assert refused.count() == 2
+
+
+def test_a_changed_policy_closes_what_was_asked_before(
+    agent: Principal, gated: Tool, hold: Hold, trivial: Server
+) -> None:
+    _, _, approval = _ask(agent, hold)
+    grant_server(team=make_team("other"), server=trivial, actor=ACTOR, at=now())
+    with pytest.raises(ApprovalClosed, match="policy"):
+        _decide(approval, approve=True)
+
+
+def test_an_approval_that_expires_lets_the_run_go_on_without_it(
+    agent: Principal, gated: Tool, hold: Hold
+) -> None:
+    holder, upstream, approval = _ask(agent, hold)
+    Approval.objects.filter(pk=approval.pk).update(expires_at=now())
+    sweep.sweep(at=now())
+    error = invoke(held_again(holder), ADD).error
+    assert error is not None
+    assert error.code == "not_approved"
+    assert upstream.effects == []
+
+
+def test_cancelling_a_run_that_waits_ends_it_at_once(
+    agent: Principal, gated: Tool, hold: Hold
+) -> None:
+    holder, _, approval = _ask(agent, hold)
+    cancel.cancel(uid=holder.run, actor=ACTOR, at=now())
+    run = Run.objects.get(pk=holder.run_id)
+    assert run.status == "cancelled"
+    approval.refresh_from_db()
+    assert approval.state == "withdrawn"
