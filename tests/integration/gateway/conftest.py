@@ -15,7 +15,7 @@ from gateway.connectors.pool import UpstreamPool
 from gateway.models import Run, Server, Tool
 from gateway.services import access, catalog, runs, sweep, sync
 from gateway.services.execute import claim
-from gateway.services.invoke import Holder
+from gateway.services.invoke import Holder, Upstream
 from gateway.services.leases import Lease
 from gateway.services.replay import Replay
 from policy.principal import Principal
@@ -107,7 +107,7 @@ def hold(upstream: UpstreamPool) -> Hold:
     return make
 
 
-def held_again(holder: Holder, upstream: object = None) -> Holder:
+def held_again(holder: Holder, upstream: Upstream | None = None) -> Holder:
     """The same run as the next worker claims it, after its runner was lost."""
     run = Run.objects.get(pk=holder.run_id)
     if run.status == Run.Status.RUNNING:

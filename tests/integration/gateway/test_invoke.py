@@ -12,7 +12,8 @@ from gateway.models import Run, Server, Tool, ToolCall
 from gateway.sandbox.api import Call
 from gateway.services import catalog
 from gateway.services.invoke import Holder, invoke
-from gateway.services.journal import KeyRevoked, LeaseLost
+from gateway.services.journal import KeyRevoked
+from gateway.services.leases import LeaseLost
 from policy.models import ApiKey, Team
 from policy.principal import Principal
 from policy.services import keys, quotas
