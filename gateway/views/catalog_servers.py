@@ -201,6 +201,8 @@ def server_detail(request: Request, name: str) -> HttpResponse:
     part = "#sync" if request.htmx and "syncing" in request.GET else ""
     response = render(request, f"catalog/server.html{part}", context)
     if part and context["sync"] != "waiting":
+        if not context["sync"] and not server.last_error:
+            messages.success(request, f"{name} was synced.")
         # The tools and facts below have changed as well.
         response["HX-Redirect"] = request.path
     return response
