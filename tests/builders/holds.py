@@ -30,7 +30,10 @@ def make_held_run(
 ) -> Run:
     """A run that waits for a person since a minute after it began."""
     at = at or now() - timedelta(minutes=10)
-    values = {"code": REFUND, "held_since": at + timedelta(minutes=1)} | fields
+    values: dict[str, Any] = {
+        "code": REFUND,
+        "held_since": at + timedelta(minutes=1),
+    } | fields
     return make_run(team=team, environment=environment, status=status, at=at, **values)
 
 
