@@ -287,6 +287,7 @@ def test_how_a_tool_takes_its_key_can_be_set(cast: Cast, browse: Browse) -> None
         ({"how": "prayer"}, "Select a valid choice"),
         ({"how": "header", "name": "X-Key\r\nHost: evil"}, "no name of an HTTP header"),
         ({"how": "meta", "lookup": "list_orders"}, "no other tool"),
+        ({"how": "none", "lookup": "find"}, "looked up by its key"),
         ({"how": "meta", "lookup": "refund"}, "that only reads"),
         ({"how": "meta", "lookup": "gone"}, "that only reads"),
     ],
