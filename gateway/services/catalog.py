@@ -271,6 +271,8 @@ def set_idempotency(
         raise Invalid(f"Unknown way {how!r}: use {', '.join(Idempotency.values)}.")
     if how == Idempotency.ARGUMENT and not name:
         raise Invalid("Name the argument that takes the key.")
+    if lookup and how == Idempotency.NONE:
+        raise Invalid("A call is looked up by its key: say how the tool takes it.")
     if how == Idempotency.HEADER and name and not _HEADER_NAME.match(name):
         raise Invalid(f"{name!r} is no name of an HTTP header.")
     tool = _locked_tools([tool_id])[0]

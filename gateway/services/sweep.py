@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from core.jobs import enqueue
 from gateway import completions
 from gateway.models import Run
 from gateway.sandbox.api import Usage
 from gateway.services import finish, holds
+from policy.models import Approval
 from policy.services.approvals import expire_due
 
 _QUEUED_TOO_LONG = timedelta(seconds=15)
@@ -40,7 +43,17 @@ def sweep(*, at: datetime, limit: int = 500) -> Swept:
             ended += _end(run, at)
     for approval in expire_due(at=at, limit=limit):
         holds.wake(run=approval.run, because="the approval expired", at=at)
+    _wake_decided(at, limit)
     return Swept(replayed, ended, _resend(at, limit))
+
+
+def _wake_decided(at: datetime, limit: int) -> None:
+    # Whoever decided may have died before the run could be woken.
+    asked = Approval.objects.filter(run=OuterRef("uid"), state=Approval.State.PENDING)
+    waiting = Run.objects.filter(status=Run.Status.AWAITING_APPROVAL)
+    decided = waiting.exclude(Exists(asked)).order_by("pk")
+    for uid in decided.values_list("uid", flat=True)[:limit]:
+        holds.wake(run=uid, because="it was decided before", at=at)
 
 
 def _resend(at: datetime, limit: int) -> int:

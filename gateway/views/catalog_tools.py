@@ -23,10 +23,10 @@ from gateway.forms import EffectForm, IdempotencyForm, ReviewForm, TagsForm
 from gateway.models import Tool
 from gateway.models.catalog import Effect
 from gateway.selectors.grants import grants_on_tool, teams_without
-from gateway.selectors.runs import events_on
 from gateway.selectors.tools import (
     Brief,
     all_tags,
+    changes_of,
     history,
     readers_beside,
     tool_named,
@@ -155,7 +155,7 @@ def _page(
         "key_form": form or _key_form(tool),
         "lookup_tools": readers_beside(tool) if may_admin else [],
         "may_audit": may_audit,
-        "events": events_on("tool", full_name) if may_audit else [],
+        "events": changes_of(full_name) if may_audit else [],
     }
     return render(request, "catalog/tool.html", context, status=status)
 

@@ -9,10 +9,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from audit.actor import SYSTEM
 from audit.models import Event
+from audit.services.record import record
 from core.clock import now
+from gateway import events
 from gateway.models import Run
 from gateway.services.runs import run_target
+from tests.builders.holds import make_approval, make_held_run, make_unknown
 from tests.builders.identity import Cast
 from tests.builders.runs import make_call, make_run, make_task
 from tests.integration.gateway.pages.conftest import Browse, queries_of
@@ -251,3 +255,129 @@ def test_thirty_runs_cost_as_many_queries_as_three(cast: Cast, browse: Browse) -
         make_call(runs[0])
         recent(task=runs[0].task)
     assert [queries_of(client, path) for path in paths] == few
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?status=awaiting_approval",
+        "?project=sales/web",
+        "?project=web",
+        "?mode=direct",
+        "?model=qwen3-coder",
+        "?cost_centre=CC-9",
+    ],
+)
+def test_each_filter_of_the_cost_reports_finds_its_run(
+    cast: Cast, browse: Browse, query: str
+) -> None:
+    wanted = recent(
+        status="awaiting_approval",
+        project="web",
+        mode="direct",
+        model="qwen3-coder",
+        cost_centre="CC-9",
+    )
+    other = recent()
+    html = page(browse(cast.auditor), query)
+    assert wanted.uid in html
+    assert other.uid not in html
+
+
+def test_a_waiting_run_says_who_decides_and_links_for_those_who_may(
+    cast: Cast, browse: Browse
+) -> None:
+    run = make_held_run()
+    approval = make_approval(run, requesters=["user:bob"])
+    url = reverse("approval", args=[approval.uid])
+    html = detail(browse(cast.member), run)
+    assert "This run waits for an approval" in html
+    assert "Erin Example may decide." in html
+    assert url not in html
+    assert 'hx-trigger="every 5s"' in html
+    assert url in detail(browse(cast.admin), run)
+    assert url not in detail(browse(cast.auditor), run)
+
+
+def test_a_run_with_an_unknown_outcome_leads_to_the_decision(
+    cast: Cast, browse: Browse
+) -> None:
+    call = make_unknown()
+    url = reverse("outcome_resolve", args=[call.pk])
+    assert url in detail(browse(cast.approver), call.run)
+    html = detail(browse(cast.member), call.run)
+    assert "what became of a write" in html
+    assert "Bob Example, Erin Example may decide." in html
+    assert url not in html
+
+
+def test_a_run_that_comes_to_rest_is_shown_anew_once(
+    cast: Cast, browse: Browse
+) -> None:
+    run = make_held_run()
+    url = reverse("run", args=[run.uid]) + "?live=1&was="
+    client = browse(cast.member)
+    part = {"HX-Request": "true"}
+    assert client.get(url + "running", headers=part)["HX-Refresh"] == "true"
+    again = client.get(url + "awaiting_approval", headers=part)
+    assert "HX-Refresh" not in again.headers
+
+
+def test_a_waiting_run_is_cancelled_at_once(cast: Cast, browse: Browse) -> None:
+    approval = make_approval()
+    run = Run.objects.get(uid=approval.run)
+    assert "Stop the run" in detail(browse(cast.member), run)
+    browse(cast.member).post(reverse("run_cancel", args=[run.uid]))
+    run.refresh_from_db()
+    approval.refresh_from_db()
+    assert (run.status, approval.state) == ("cancelled", "withdrawn")
+
+
+def test_the_time_for_people_stands_beside_queue_and_run(
+    cast: Cast, browse: Browse
+) -> None:
+    start = now() - timedelta(minutes=5)
+    run = recent(at=start, queue_seconds=10, run_seconds=90, hold_seconds=40.0)
+    for name, seconds in ((events.RUN_HELD, 30), (events.RUN_RESUMED, 70)):
+        record(
+            name,
+            actor=SYSTEM,
+            at=start + timedelta(seconds=seconds),
+            run=run.uid,
+            payload={"status": "awaiting_approval", "reason": "approved"},
+        )
+    html = detail(browse(cast.member), run)
+    assert "<dt>Hold</dt><dd>40.0 s</dd>" in html
+    assert "<dt>Run</dt><dd>50.0 s</dd>" in html
+    assert 'class="tg-bar tg-bar-over" x="300" y="0" width="400"' in html
+    listed = page(browse(cast.member))
+    for figure in ("10.0 s", "40.0 s", "50.0 s"):
+        assert f'<td class="tg-number">{figure}</td>' in listed
+
+
+def test_the_journal_says_in_which_claim_each_step_was_called(
+    cast: Cast, browse: Browse
+) -> None:
+    run = recent(epoch=3, status="running")
+    make_call(run, epoch=1)
+    make_call(run, epoch=3)
+    make_call(run, epoch=2, outcome="unknown")
+    html = " ".join(detail(browse(cast.member), run).split())
+    assert "claim 1, replayed in claim 3" in html
+    assert ">claim 3</div>" in html
+    assert "claim 2, on record" in html
+    assert "claimed 3 times" in html
+    once = recent()
+    make_call(once)
+    assert "claim 1</div>" not in detail(browse(cast.member), once)
+
+
+def test_the_approvals_of_a_run_stand_on_its_page(cast: Cast, browse: Browse) -> None:
+    run = recent()
+    approval = make_approval(run, state="used")
+    html = detail(browse(cast.member), run)
+    assert "Ticket 4711" in html
+    assert "Bob Example" in html
+    url = reverse("approval", args=[approval.uid])
+    assert url not in html
+    assert url in detail(browse(cast.approver), run)

@@ -239,3 +239,76 @@ def test_thirty_tools_cost_as_many_queries_as_three(cast: Cast, browse: Browse) 
 
 def crm_page() -> str:
     return reverse("server", args=["crm"])
+
+
+def _post(client: Client, address: str, /, **data: str) -> int:
+    url = reverse(address, args=["crm", "list_orders"])
+    return client.post(url, data).status_code
+
+
+def test_calls_of_a_tool_can_be_made_to_need_an_approval(
+    cast: Cast, browse: Browse
+) -> None:
+    tool = make_tool(make_server())
+    client = browse(cast.admin)
+    assert _post(client, "tool_approval", needed="yes") == 302
+    tool.refresh_from_db()
+    assert tool.needs_approval
+    assert ">approval</span>" in page(browse(cast.member))
+    event = Event.objects.get(name="tool.reviewed")
+    assert (event.actor_id, event.target_id) == ("user:erin", "crm.list_orders")
+    assert _post(client, "tool_approval", needed="no") == 302
+    tool.refresh_from_db()
+    assert not tool.needs_approval
+    assert ">approval</span>" not in page(browse(cast.member))
+
+
+def test_how_a_tool_takes_its_key_can_be_set(cast: Cast, browse: Browse) -> None:
+    crm = make_server()
+    tool = make_tool(crm, effect="write")
+    make_tool(crm, name="find", effect="read")
+    client = browse(cast.admin)
+    data = {"how": "argument", "name": "request_id", "lookup": "find"}
+    assert _post(client, "tool_idempotency", **data) == 302
+    tool.refresh_from_db()
+    assert (tool.idempotency, tool.idempotency_name) == ("argument", "request_id")
+    assert tool.lookup == "find"
+    assert Event.objects.get(name="tool.reviewed").actor_id == "user:erin"
+    assert ">key</span>" in page(browse(cast.member))
+    html = detail(client)
+    assert '<option value="find"></option>' in html
+    assert "request_id" in html
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({"how": "argument"}, "Name the argument"),
+        ({"how": "prayer"}, "Select a valid choice"),
+        ({"how": "header", "name": "X-Key\r\nHost: evil"}, "no name of an HTTP header"),
+        ({"how": "meta", "lookup": "list_orders"}, "no other tool"),
+        ({"how": "none", "lookup": "find"}, "looked up by its key"),
+        ({"how": "meta", "lookup": "refund"}, "that only reads"),
+        ({"how": "meta", "lookup": "gone"}, "that only reads"),
+    ],
+)
+def test_a_key_that_cannot_work_is_a_422(
+    cast: Cast, browse: Browse, data: dict[str, str], says: str
+) -> None:
+    crm = make_server()
+    tool = make_tool(crm)
+    make_tool(crm, name="refund", effect="write")
+    make_tool(crm, name="gone")
+    Tool.objects.filter(name="gone").update(removed_at=now())
+    url = reverse("tool_idempotency", args=["crm", "list_orders"])
+    response = browse(cast.admin).post(url, data)
+    assert response.status_code == 422
+    assert says in response.content.decode()
+    tool.refresh_from_db()
+    assert (tool.idempotency, tool.lookup) == ("none", "")
+
+
+def test_a_command_gets_no_http_headers(cast: Cast, browse: Browse) -> None:
+    make_tool(make_server(transport="stdio", command=["crm"]))
+    client = browse(cast.admin)
+    assert _post(client, "tool_idempotency", how="header", name="Key") == 422
