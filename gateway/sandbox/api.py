@@ -39,7 +39,7 @@ class Job:
     run: str
     code: str
     language: str
-    """"python" or "typescript"."""
+    """Either "python" or "typescript"."""
     seed: int
     """Seeds random, uuid, os.urandom and the like, so that a replay sees the same."""
     started_at: float

@@ -28,27 +28,28 @@ class Runtime:
 # No socket, execve, kill, ptrace, mount, namespaces or keys in either list: those are
 # EPERM to the script even before gVisor's own kernel would refuse them. First what
 # both need for pure computation, files in /tmp and two pipes.
-_BOTH = frozenset(
-    "access arch_prctl brk capget chdir chmod clock_getres clock_gettime clock_nanosleep close "
-    "copy_file_range dup dup2 dup3 epoll_create1 epoll_ctl epoll_pwait epoll_wait "
-    "eventfd2 exit exit_group faccessat faccessat2 fadvise64 fchmod fchmodat fcntl "
-    "fdatasync fstat fstatfs fsync ftruncate futex getcpu getcwd getdents64 getegid "
-    "geteuid getgid getpid getppid getpriority getrandom getrusage gettid "
-    "gettimeofday getuid ioctl lseek lstat madvise mkdir mkdirat mmap mprotect mremap "
-    "munmap nanosleep newfstatat open openat pipe2 poll ppoll prctl pread64 preadv "
-    "prlimit64 pwrite64 pwritev read readlink readlinkat readv rename renameat "
-    "renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigprocmask rt_sigreturn "
-    "sched_getaffinity sched_yield set_robust_list set_tid_address sigaltstack stat "
-    "statfs statx symlink sysinfo tgkill truncate umask uname unlink unlinkat "
-    "utimensat write writev".split()
+_FOR_BOTH = (
+    "access arch_prctl brk capget chdir chmod clock_getres clock_gettime "
+    "clock_nanosleep close copy_file_range dup dup2 dup3 epoll_create1 epoll_ctl "
+    "epoll_pwait epoll_wait eventfd2 exit exit_group faccessat faccessat2 fadvise64 "
+    "fchmod fchmodat fcntl fdatasync fstat fstatfs fsync ftruncate futex getcpu "
+    "getcwd getdents64 getegid geteuid getgid getpid getppid getpriority getrandom "
+    "getrusage gettid gettimeofday getuid ioctl lseek lstat madvise mkdir mkdirat "
+    "mmap mprotect mremap munmap nanosleep newfstatat open openat pipe2 poll ppoll "
+    "prctl pread64 preadv prlimit64 pwrite64 pwritev read readlink readlinkat readv "
+    "rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction "
+    "rt_sigprocmask rt_sigreturn sched_getaffinity sched_yield set_robust_list "
+    "set_tid_address sigaltstack stat statfs statx symlink sysinfo tgkill truncate "
+    "umask uname unlink unlinkat utimensat write writev"
 )
-_PYTHON_ALONE = frozenset(
-    "alarm close_range creat fallocate fchdir flock getdents getgroups "
-    "getitimer getpgid getpgrp getresgid getresuid getrlimit getsid mincore msync pipe "
+_FOR_PYTHON = (
+    "alarm close_range creat fallocate fchdir flock getdents getgroups getitimer "
+    "getpgid getpgrp getresgid getresuid getrlimit getsid mincore msync pipe "
     "pselect6 rt_sigpending rt_sigsuspend rt_sigtimedwait sched_getparam "
-    "sched_getscheduler select sendfile setitimer setrlimit time times wait4 "
-    "waitid".split()
+    "sched_getscheduler select sendfile setitimer setrlimit time times wait4 waitid"
 )
+
+_BOTH = frozenset(_FOR_BOTH.split())
 
 _PYTHON_START = (
     f"import sys; sys.path.insert(0, {HARNESS!r}); "
@@ -75,7 +76,7 @@ RUNTIMES = {
         ),
         threads=THREAD_CEILING,
         address_space=(MEMORY_CEILING, 512 << 20),
-        system_calls=_BOTH | _PYTHON_ALONE,
+        system_calls=_BOTH.union(_FOR_PYTHON.split()),
     ),
     "typescript": Runtime(
         language="typescript",

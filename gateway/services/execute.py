@@ -14,7 +14,8 @@ from django.db import DatabaseError, close_old_connections
 from core.clock import now
 from core.errors import TollgateError
 from gateway.catalog import usable_by
-from gateway.codemode import preflight
+from gateway.codemode import checks
+from gateway.codemode.diagnostics import Diagnostic
 from gateway.models import Run
 from gateway.sandbox.api import (
     Call,
@@ -118,7 +119,7 @@ def _script(
     cancelled: threading.Event,
 ) -> Result:
     definitions = holder.usable.definitions
-    checked = preflight.check(run.code, definitions)
+    checked = checks.check(run.code, run.language, definitions)
     if checked.diagnostics:
         return _not_started(checked.diagnostics)
     tools: dict[str, dict[str, str]] = {}
@@ -143,7 +144,7 @@ def _on_call(holder: invoke.Holder) -> OnCall:
     return on_call
 
 
-def _not_started(problems: Sequence[preflight.Diagnostic]) -> Result:
+def _not_started(problems: Sequence[Diagnostic]) -> Result:
     """Nothing ran: every problem at once, so that one repair can mend them all."""
     first, *others = problems
     message = "\n".join(
