@@ -51,20 +51,24 @@ def _limits(runtime: Runtime) -> list[dict[str, object]]:
     ]
 
 
+def _process(runtime: Runtime) -> dict[str, object]:
+    return {
+        "user": {"uid": UID, "gid": UID},
+        "cwd": "/tmp",  # noqa: S108 - inside the sandbox
+        "args": list(runtime.arguments),
+        "env": list(runtime.environment),
+        "capabilities": {},
+        "noNewPrivileges": True,
+        "rlimits": _limits(runtime),
+    }
+
+
 def bundle(image: Path, runtime: Runtime) -> dict[str, object]:
     """OCI configuration: read-only root, no capability, no network, small /tmp."""
     return {
         "ociVersion": "1.0.2",
         "hostname": "sandbox",
-        "process": {
-            "user": {"uid": UID, "gid": UID},
-            "cwd": "/tmp",  # noqa: S108 - inside the sandbox
-            "args": list(runtime.arguments),
-            "env": list(runtime.environment),
-            "capabilities": {},
-            "noNewPrivileges": True,
-            "rlimits": _limits(runtime),
-        },
+        "process": _process(runtime),
         "root": {"path": "root", "readonly": True},
         "annotations": {
             "dev.gvisor.spec.rootfs.source": str(image),

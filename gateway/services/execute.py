@@ -4,15 +4,17 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
+from audit.services.record import DENY, record
 from core.clock import now
 from core.errors import TollgateError
+from gateway import events
 from gateway.catalog import usable_by
 from gateway.codemode import checks
 from gateway.codemode.diagnostics import Diagnostic
@@ -30,13 +32,15 @@ from gateway.sandbox.api import (
 )
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import finish, invoke
+from gateway.services.journal import LeaseLost
 from gateway.services.leases import Leases
-from gateway.services.runs import principal_of
+from gateway.services.runs import principal_of, run_target
 
 logger = logging.getLogger(__name__)
 
 _FINISH_ATTEMPTS = 20
 _FINISH_PAUSE_SECONDS = 1.0
+_REASONS = 10
 
 
 class Sandboxes(Protocol):
@@ -121,6 +125,7 @@ def _script(
     definitions = holder.usable.definitions
     checked = checks.check(run.code, run.language, definitions)
     if checked.diagnostics:
+        _record_unknown(run, holder, checked.diagnostics)
         return _not_started(checked.diagnostics)
     tools: dict[str, dict[str, str]] = {}
     for name, tool in definitions.items():
@@ -134,14 +139,41 @@ def _script(
         tools=tools,
         limits=Limits(),
     )
-    return sandboxes().run(job, _on_call(holder), cancelled)
+    lost: list[LeaseLost] = []
+    result = sandboxes().run(job, _on_call(holder, lost), cancelled)
+    if not lost:
+        return result
+    error = ScriptError(lost[0].code, lost[0].message, None)
+    return replace(result, ok=False, value=None, error=error)
 
 
-def _on_call(holder: invoke.Holder) -> OnCall:
+def _on_call(holder: invoke.Holder, lost: list[LeaseLost]) -> OnCall:
     def on_call(call: Call) -> Reply:
-        return invoke.invoke(holder, call)
+        try:
+            return invoke.invoke(holder, call)
+        except LeaseLost as error:
+            lost.append(error)
+            raise
 
     return on_call
+
+
+def _record_unknown(
+    run: Run, holder: invoke.Holder, problems: Sequence[Diagnostic]
+) -> None:
+    """A tool that the key may not call is refused here as it is on the way to it."""
+    named = [one.message for one in problems if one.code == "unknown_tool"]
+    if named:
+        record(
+            events.RUN_REFUSED,
+            actor=holder.principal.actor,
+            at=now(),
+            target=run_target(run),
+            decision=DENY,
+            reasons=named[:_REASONS],
+            payload={"code": "unknown_tool"},
+            run=run.uid,
+        )
 
 
 def _not_started(problems: Sequence[Diagnostic]) -> Result:
