@@ -30,8 +30,10 @@ ENDED = [
     ("let x = 'x'; while (true) x += x", "memory script_error", {}),
     ("const m = new Map(); for (let i = 0; ; i++) m.set(i, {i})", "memory", {}),
     ("return Buffer.allocUnsafe(2 ** 40).fill(1).length", "memory", {}),
-    ("process.binding('spawn_sync').spawn({file: '/usr/bin/node', args: []})",
-     "sandbox_died script_error", {}),
+    ("const spawn = process.binding('spawn_sync').spawn;\n"
+     "const done = spawn({file: '/usr/bin/node', args: ['x'], stdio: []});\n"
+     "if (done.error !== -1) return 'spawned'; throw new Error('EPERM')",
+     "script_error sandbox_died", {}),
     ("function f() { return f() + 1 }\nreturn f()", "script_error", {}),
     ("let x: any = []; for (let i = 0; i < 1e5; i++) x = [x]; return x",
      "not_json", {}),
