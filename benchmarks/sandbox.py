@@ -23,13 +23,28 @@ PARALLEL = (
     "from tools import bench\n"
     "await asyncio.gather(*(bench.nothing(i=i) for i in range({n})))\n"
 )
+TYPESCRIPT = (
+    "for (let i: number = 0; i < {n}; i++) await tools.bench.nothing({{i}});\nreturn 2"
+)
+TYPESCRIPT_PARALLEL = (
+    "await Promise.all([...Array({n}).keys()].map((i) => tools.bench.nothing({{i}})))"
+)
 CASES = {
-    "no_call": "1 + 1",
-    "sequential_1": SEQUENTIAL.format(n=1),
-    "sequential_10": SEQUENTIAL.format(n=10),
-    "sequential_100": SEQUENTIAL.format(n=100),
-    "awaited_100": AWAITED.format(n=100),
-    "parallel_10": PARALLEL.format(n=10),
+    "python": {
+        "no_call": "1 + 1",
+        "sequential_1": SEQUENTIAL.format(n=1),
+        "sequential_10": SEQUENTIAL.format(n=10),
+        "sequential_100": SEQUENTIAL.format(n=100),
+        "awaited_100": AWAITED.format(n=100),
+        "parallel_10": PARALLEL.format(n=10),
+    },
+    "typescript": {
+        "no_call": "return 1 + 1",
+        "awaited_1": TYPESCRIPT.format(n=1),
+        "awaited_10": TYPESCRIPT.format(n=10),
+        "awaited_100": TYPESCRIPT.format(n=100),
+        "parallel_10": TYPESCRIPT_PARALLEL.format(n=10),
+    },
 }
 
 
@@ -41,8 +56,11 @@ def _print(figure: str, **values: object) -> None:
     print(json.dumps({"benchmark": "sandbox", "figure": figure, **values}))
 
 
-def _idle(provider: GVisorProvider) -> int:
-    return int(str(provider.describe()["idle"]))
+def _state(provider: GVisorProvider, language: str, figure: str) -> int:
+    state = provider.describe()
+    own = state if language == "python" else state[language]
+    assert isinstance(own, dict)
+    return int(str(own[figure]))
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -53,9 +71,9 @@ def _wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.005)
 
 
-def _run(provider: GVisorProvider, code: str) -> tuple[float, float]:
+def _run(provider: GVisorProvider, language: str, code: str) -> tuple[float, float]:
     """Milliseconds of the whole run, and of its dispatch."""
-    job = Job("bench", code, "python", 1, 1_790_000_000.0, TOOLS, Limits())
+    job = Job("bench", code, language, 1, 1_790_000_000.0, TOOLS, Limits())
     started = time.perf_counter()
     result = provider.run(job, _nothing)
     took = time.perf_counter() - started
@@ -63,8 +81,9 @@ def _run(provider: GVisorProvider, code: str) -> tuple[float, float]:
     return took * 1e3, result.usage.dispatch_seconds * 1e3
 
 
-def _pss_kilobytes(folder: Path) -> list[int]:
-    """Proportional memory of each process whose arguments name the folder."""
+def _pss_kilobytes(folder: Path, language: str) -> list[int]:
+    """Proportional memory of each sandbox of a language below the folder."""
+    marks = (str(folder).encode(), b"runsc-sandbox", f"/{language[0]}/tg-".encode())
     found = []
     for process in Path("/proc").iterdir():
         try:
@@ -72,7 +91,7 @@ def _pss_kilobytes(folder: Path) -> list[int]:
             rollup = (process / "smaps_rollup").read_text()
         except OSError:
             continue
-        if str(folder).encode() in arguments and b"runsc-sandbox" in arguments:
+        if all(mark in arguments for mark in marks):
             found.append(int(rollup.split("Pss:")[1].split()[0]))
     return found
 
@@ -85,47 +104,65 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tollgate-bench-") as scratch:
         folder = options.work_dir or Path(scratch)
-        provider = GVisorProvider(folder, options.size)
+        size = options.size
+        provider = GVisorProvider(folder, size, typescript_size=size)
         try:
             provider.start()
-            _measure(provider, folder.resolve(), options.rounds, options.size)
+            for language in CASES:
+                _measure(provider, folder.resolve(), language, options.rounds, size)
         finally:
             provider.close()
 
 
-def _measure(provider: GVisorProvider, folder: Path, rounds: int, size: int) -> None:
+def _measure(
+    provider: GVisorProvider, folder: Path, language: str, rounds: int, size: int
+) -> None:
     def full() -> bool:
-        return _idle(provider) == size
+        return _state(provider, language, "idle") == size
 
-    _wait_until(full)
-    for name, code in CASES.items():
+    started = time.perf_counter()
+    _run(provider, language, CASES[language]["no_call"])
+    first_ms = round((time.perf_counter() - started) * 1e3, 1)
+    _print("first_run", language=language, ms=first_ms)
+    for name, code in CASES[language].items():
         took, dispatch = [], []
         for _ in range(rounds):
             _wait_until(full)
             time.sleep(0.05)
-            whole, first = _run(provider, code)
+            whole, first = _run(provider, language, code)
             took.append(whole)
             dispatch.append(first)
         _print(
             name,
+            language=language,
             rounds=rounds,
             p50_ms=round(statistics.median(took), 2),
             p95_ms=round(sorted(took)[int(rounds * 0.95)], 2),
             dispatch_p50_ms=round(statistics.median(dispatch), 2),
         )
     _wait_until(full)
-    pss = _pss_kilobytes(folder)
-    _print("idle_pss", members=len(pss), mean_mb=round(sum(pss) / len(pss) / 1024, 1))
-    booted = int(str(provider.describe()["booted"]))
+    pss = _pss_kilobytes(folder, language)
+    _print(
+        "idle_pss",
+        language=language,
+        members=len(pss),
+        mean_mb=round(sum(pss) / len(pss) / 1024, 1),
+    )
+    _sustained(provider, language)
+
+
+def _sustained(provider: GVisorProvider, language: str) -> None:
+    booted = _state(provider, language, "booted")
     started = time.perf_counter()
     runs = 0
     while time.perf_counter() - started < 5:
-        _run(provider, CASES["no_call"])
+        _run(provider, language, CASES[language]["no_call"])
         runs += 1
     seconds = time.perf_counter() - started
-    booted = int(str(provider.describe()["booted"])) - booted
+    booted = _state(provider, language, "booted") - booted
     _print(
         "sustained",
+        language=language,
         runs_per_s=round(runs / seconds, 1),
         refilled_per_s=round(booted / seconds, 1),
     )

@@ -230,6 +230,7 @@ LOGGING = {
 
 METRICS_TOKEN = env.text("TOLLGATE_METRICS_TOKEN")
 SANDBOX_POOL_SIZE = env.number("TOLLGATE_SANDBOX_POOL", 4)
+SANDBOX_POOL_TYPESCRIPT = env.number("TOLLGATE_SANDBOX_POOL_TYPESCRIPT", 1)
 RUN_THREADS = env.number("TOLLGATE_RUN_THREADS", 16)
 RUN_LEASE_SECONDS = env.number("TOLLGATE_RUN_LEASE_SECONDS", 30)
 # A call's own time limit is its server's; none may be longer than this.

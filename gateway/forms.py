@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 
+from gateway.codemode.checks import LANGUAGES
 from gateway.models import Server
 from gateway.models.catalog import Effect, Idempotency
 from policy.forms import TollgateForm
@@ -261,5 +262,8 @@ class PlaygroundForm(TollgateForm):
 
     key = forms.IntegerField()
     code = forms.CharField(strip=False, widget=forms.Textarea)
+    language = forms.ChoiceField(
+        required=False, choices=[(name, name) for name in LANGUAGES]
+    )
     task = forms.CharField(required=False, max_length=200)
     model = forms.CharField(required=False, max_length=100)

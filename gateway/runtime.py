@@ -21,7 +21,9 @@ def upstream() -> UpstreamPool:
 def provider() -> Provider:
     """The process's sandboxes; begins to boot them at first use."""
     made = GVisorProvider(
-        settings.DATA_DIR / "sandbox", size=settings.SANDBOX_POOL_SIZE
+        settings.DATA_DIR / "sandbox",
+        size=settings.SANDBOX_POOL_SIZE,
+        typescript_size=settings.SANDBOX_POOL_TYPESCRIPT,
     )
     made.start()
     return made

@@ -4,7 +4,7 @@ from typing import Any
 
 _DETAIL = {
     "type": "string",
-    "enum": ["brief", "detailed", "full"],
+    "enum": ["brief", "detailed", "typescript", "full"],
     "default": "detailed",
     "description": "brief: one line; detailed: Python signature; full: JSON Schema",
 }
@@ -78,7 +78,14 @@ EXECUTE: dict[str, Any] = {
         "type": "object",
         "properties": {
             "code": {"type": "string", "maxLength": 100000},
-            "language": {"type": "string", "enum": ["python"], "default": "python"},
+            "language": {
+                "type": "string",
+                "enum": ["python", "typescript"],
+                "default": "python",
+                "description": (
+                    "typescript: await tools.crm.listOrders({since: 'x'}); return …"
+                ),
+            },
             "task": {
                 "type": "string",
                 "maxLength": 200,

@@ -4,7 +4,7 @@ import ast
 import difflib
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -26,7 +26,7 @@ __all__ = ["Diagnostic", "Preflight", "check"]
 
 MAX_CODE_CHARS = 100_000
 MAX_DIAGNOSTICS = 20
-_MAX_LOOKUPS = 5
+MAX_LOOKUPS = 5
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _validators = Validators()
@@ -57,7 +57,7 @@ def check(
 
     `catalog` maps full names to what the caller may use.
     """
-    fault = _text_fault(code, max_chars)
+    fault = text_fault(code, max_chars)
     if fault is not None:
         return Preflight((fault,), uses_await=False, tools=())
     parsed = _parse(code)
@@ -72,7 +72,8 @@ def check(
         return Preflight((_too_deep(),), uses_await=False, tools=())
 
 
-def _text_fault(code: str, max_chars: int) -> Diagnostic | None:
+def text_fault(code: str, max_chars: int) -> Diagnostic | None:
+    """What is wrong with a script as mere text."""
     if len(code) > max_chars:
         return Diagnostic(
             "script_too_long",
@@ -194,7 +195,7 @@ class _Analysis:
             if name is None:
                 yield one
                 continue
-            if name not in close and len(close) < _MAX_LOOKUPS:
+            if name not in close and len(close) < MAX_LOOKUPS:
                 close[name] = suggest(name, self._catalog)
             yield replace(one, suggestions=close.get(name, ()))
 
@@ -286,7 +287,11 @@ class _Analysis:
 
 
 def suggest(
-    full_name: str, catalog: Mapping[str, ToolDef], limit: int = 3
+    full_name: str,
+    catalog: Mapping[str, ToolDef],
+    limit: int = 3,
+    *,
+    line: Callable[[ToolDef], str] = call_line,
 ) -> tuple[str, ...]:
     """Signatures of the tools whose names come closest, of the same server first."""
     server, _, name = full_name.rpartition(".")
@@ -299,4 +304,4 @@ def suggest(
     if not found:
         names = difflib.get_close_matches(full_name, list(catalog), n=limit)
         found = [catalog[one] for one in names]
-    return tuple(dict.fromkeys(call_line(tool) for tool in found))[:limit]
+    return tuple(dict.fromkeys(line(tool) for tool in found))[:limit]

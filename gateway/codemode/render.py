@@ -13,9 +13,14 @@ from gateway.codemode.pytypes import Types
 from gateway.codemode.schemas import merged, parameters, required_names, resolve
 from gateway.codemode.search import Hits
 from gateway.codemode.stubs import call_line, first_sentence, signature
+from gateway.codemode.typescript import (
+    camel_case,
+    typescript_call_line,
+    typescript_signature,
+)
 
-BRIEF, DETAILED, FULL = "brief", "detailed", "full"
-DETAILS = (BRIEF, DETAILED, FULL)
+BRIEF, DETAILED, TYPESCRIPT, FULL = "brief", "detailed", "typescript", "full"
+DETAILS = (BRIEF, DETAILED, TYPESCRIPT, FULL)
 _MAX_ROWS = 100
 _MAX_NODES = 3000
 _MAX_BRANCHES = 20
@@ -117,6 +122,9 @@ def _row(tool: ToolDef, detail: str) -> Any:
         return f"{tool.full_name}: {text}" if text else tool.full_name
     if detail == DETAILED:
         return f"# from tools import {tool.server}; {tool.full_name}\n{signature(tool)}"
+    if detail == TYPESCRIPT:
+        call = f"// await tools.{tool.server}.{camel_case(tool.name)}(…)"
+        return f"{call}\n{typescript_signature(tool)}"
     if detail != FULL:
         raise Invalid(
             f"The detail is one of {', '.join(DETAILS)}, not {detail[:20]!r}."
@@ -154,7 +162,10 @@ def _smaller(tool: ToolDef, detail: str, budget: int) -> tuple[Any, int]:
         )
         row = {"name": tool.full_name, "parameters": names[:_MAX_ROWS], "cut": "…"}
         return row, _cost(row, budget)
-    text = f"{call_line(tool)}\n# Cut: get_schema with a path such as $.name shows more"
+    hint = "Cut: get_schema with a path such as $.name shows more"
+    text = f"{call_line(tool)}\n# {hint}"
+    if detail == TYPESCRIPT:
+        text = f"{typescript_call_line(tool)}\n// {hint}"
     cost = tokens.count(text)
     if cost <= budget:
         return text, cost

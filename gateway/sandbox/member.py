@@ -80,7 +80,7 @@ class Member:
     def last_words(self) -> str:
         """What runsc or the sentry wrote to its standard error."""
         with contextlib.suppress(OSError):
-            return channel.plain(os.read(self._errors, 4_096).decode(errors="replace"))
+            return channel.plain(os.read(self._errors, 8_192).decode(errors="replace"))
         return ""
 
     def dispose(self, timeout: float = 5.0) -> None:

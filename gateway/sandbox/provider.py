@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gateway.sandbox import image, spec
+from gateway.sandbox import image
 from gateway.sandbox.api import JSON, Job, OnCall, Result, ScriptError, Usage
 from gateway.sandbox.channel import Failed
 from gateway.sandbox.conversation import CallFailed, Conversation, value_of
@@ -20,22 +20,26 @@ from gateway.sandbox.errors import (
     SandboxUnavailable,
     Violation,
 )
-from gateway.sandbox.member import Boot, Member, boot
+from gateway.sandbox.fleet import Fleet
 from gateway.sandbox.namespace import Namespace
-from gateway.sandbox.pool import Pool
-from gateway.sandbox.runsc import find_runsc, prepare
+from gateway.sandbox.runsc import find_runsc
+from gateway.sandbox.runtimes import RUNTIMES
 from gateway.sandbox.watch import Watch, Watched
 
 _log = logging.getLogger(__name__)
-_BOOT_SECONDS = 30.0
 _ACQUIRE_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0  # for runs to end whose sandboxes are killed
 _UNUSED_SECONDS = 0.5
 _CALL_THREADS = 64
+_PYTHON = "python"
+_HEAP_EXHAUSTED = "heap out of memory"  # V8's last words
 
 
 class GVisorProvider:
-    """A pool of `size` warm sandboxes; everything it makes lies in `work_dir`."""
+    """Warm sandboxes for each language; everything it makes lies in `work_dir`.
+
+    Those for Python are booted at the start, others at the first run that needs one.
+    """
 
     name = "gvisor"
 
@@ -47,21 +51,23 @@ class GVisorProvider:
         *,
         platform: str = "",
         boots: int = 2,
+        typescript_size: int = 1,
     ) -> None:
         """Without `runsc` the installed one is found, without `platform` tested."""
         self._work_dir = work_dir.resolve()
-        self._size = size
+        self._sizes = {_PYTHON: size, "typescript": typescript_size}
         self._runsc_wish = runsc
         self._platform_wish = platform
         self._boots = boots
         self._lock = threading.Lock()
         self._open = False
         self._closing = False
-        self._image: image.Image | None = None
+        self._fleets: dict[str, Fleet] = {}
+        self._preparing = threading.Lock()
         self._runs = 0
 
     def start(self) -> None:
-        """Build or find the root image, then boot the pool in the background.
+        """Build or find the root image, then boot Python's pool in the background.
 
         Raises SandboxUnavailable when this machine cannot run sandboxes.
         """
@@ -75,50 +81,79 @@ class GVisorProvider:
                 self._tear_down()
             self._set_up()
             self._open = True
-        self._pool.fill()
+            python = self._fleets[_PYTHON]
+        python.pool.fill()
 
     def _set_up(self) -> None:
-        runsc = find_runsc(self._runsc_wish, self._work_dir)
-        self._image = image.build(self._work_dir / "image")
+        self._runsc = find_runsc(self._runsc_wish, self._work_dir)
+        built = image.build(self._work_dir / "image", _PYTHON)
         runs = self._work_dir / "runners"
         runs.mkdir(parents=True, exist_ok=True)
         sweep(runs)
         self._folder = runs / secrets.token_hex(4)
         self._folder.mkdir(mode=0o700)
         self._claim = claim(self._folder)
-        spec.write_bundle(self._folder / "bundle", self._image.path)
         self._namespace = Namespace()
         try:
             self._namespace.start(self._claim)
-            plan = Boot(runsc, self._platform_wish, self._folder, _BOOT_SECONDS)
-            self._plan = prepare(plan, self._namespace)
+            python = self._make_fleet(_PYTHON, built, self._platform_wish)
         except SandboxUnavailable:
             self._namespace.close()
             self._remove_folder()
             raise
+        self._fleets = {_PYTHON: python}
         self._watch = Watch()
         self._executor = ThreadPoolExecutor(_CALL_THREADS, "sandbox-call")
-        self._pool = Pool(self._boot, size=self._size, boots=self._boots)
+
+    def _make_fleet(self, language: str, built: image.Image, platform: str) -> Fleet:
+        return Fleet(
+            language,
+            self._folder,
+            built,
+            self._namespace,
+            self._runsc,
+            platform,
+            size=self._sizes[language],
+            boots=self._boots,
+        )
+
+    def _fleet(self, language: str) -> Fleet:
+        """The sandboxes of a language; the first call makes them, in seconds.
+
+        Raises SandboxUnavailable.
+        """
+        self.start()
+        fleet = self._fleets.get(language)
+        if fleet is not None:
+            return fleet
+        with self._preparing:
+            if language not in self._fleets:
+                built = image.build(self._work_dir / "image", language)
+                platform = self._fleets[_PYTHON].plan.platform
+                self._fleets[language] = self._make_fleet(language, built, platform)
+            if self._closing:
+                raise SandboxUnavailable("the sandbox provider is closed")
+            return self._fleets[language]
 
     def _tear_down(self) -> None:
         self._open = False
         self._watch.end_all("cancelled" if self._closing else "sandbox_died")
         self._watch.wait_until_idle(_CLOSE_SECONDS)
-        self._pool.close()
+        with self._preparing:
+            for fleet in self._fleets.values():
+                fleet.pool.close()
+            self._fleets = {}
         self._namespace.close()
         self._executor.shutdown(wait=True)
         self._watch.close()
         self._remove_folder()
-
-    def _boot(self, background: bool) -> Member:
-        return boot(self._plan, self._namespace, background=background)
 
     def run(
         self, job: Job, on_call: OnCall, cancelled: threading.Event | None = None
     ) -> Result:
         """See Provider.run."""
         started = time.monotonic()
-        if job.language != "python":
+        if job.language not in RUNTIMES:
             return _unrun("sandbox_unavailable", f"no sandbox runs {job.language}")
 
         def is_cancelled() -> bool:
@@ -126,8 +161,8 @@ class GVisorProvider:
 
         for attempt in (1, 2):
             try:
-                self.start()
-                pool, watch = self._pool, self._watch
+                pool = self._fleet(job.language).pool
+                watch = self._watch
                 member = pool.acquire(_ACQUIRE_SECONDS, is_cancelled)
             except SandboxUnavailable as reason:
                 if is_cancelled():
@@ -188,7 +223,7 @@ class GVisorProvider:
             _log.exception("run %s: the sandbox provider failed", job.run)
             code = "internal"
         if not code and talk.ending is None:
-            code = watched.verdict or "sandbox_died"
+            code = watched.verdict or _cause_of_death(watched)
         elif code == "protocol_violation" and watched.verdict:
             code = watched.verdict
         if code:
@@ -212,23 +247,30 @@ class GVisorProvider:
 
     def describe(self) -> dict[str, JSON]:
         """See Provider.describe."""
-        if not self._open or self._image is None:
+        python = self._fleets.get(_PYTHON)
+        if not self._open or python is None:
             return {"provider": self.name, "open": False}
+        others = {
+            language: fleet.describe()
+            for language, fleet in list(self._fleets.items())
+            if language != _PYTHON
+        }
         return {
             "provider": self.name,
             "open": True,
-            "runsc": str(self._plan.runsc),
-            "platform": self._plan.platform,
-            "restored": self._plan.checkpoint is not None,
-            "image": self._image.digest,
+            "runsc": str(python.plan.runsc),
+            "platform": python.plan.platform,
             "keeper_alive": self._namespace.alive,
-            "size": self._size,
-            "idle": self._pool.idle,
             "running": self._watch.running,
-            "booted": self._pool.booted,
             "runs": self._runs,
-            "last_error": self._pool.last_error,
+            **python.describe(),
+            **others,
         }
+
+
+def _cause_of_death(watched: Watched) -> str:
+    exhausted = _HEAP_EXHAUSTED in watched.member.last_words()
+    return "memory" if exhausted else "sandbox_died"
 
 
 def _died_unused(result: Result) -> bool:

@@ -16,7 +16,8 @@ from core.clock import now
 from core.errors import TollgateError
 from gateway import events
 from gateway.catalog import usable_by
-from gateway.codemode import preflight
+from gateway.codemode import checks
+from gateway.codemode.diagnostics import Diagnostic
 from gateway.models import Run
 from gateway.sandbox.api import (
     Call,
@@ -188,7 +189,7 @@ def _script(
     # What ran before passed the check then; a catalog that changed since is a matter
     # for each call.
     if run.epoch == 1:
-        checked = preflight.check(run.code, definitions)
+        checked = checks.check(run.code, run.language, definitions)
         if checked.diagnostics:
             _record_unknown(run, holder, checked.diagnostics)
             return _not_started(checked.diagnostics)
@@ -208,7 +209,7 @@ def _script(
 
 
 def _record_unknown(
-    run: Run, holder: invoke.Holder, problems: Sequence[preflight.Diagnostic]
+    run: Run, holder: invoke.Holder, problems: Sequence[Diagnostic]
 ) -> None:
     """A tool that the key may not call is refused here as it is on the way to it."""
     named = [one.message for one in problems if one.code == "unknown_tool"]
@@ -225,7 +226,7 @@ def _record_unknown(
         )
 
 
-def _not_started(problems: Sequence[preflight.Diagnostic]) -> Result:
+def _not_started(problems: Sequence[Diagnostic]) -> Result:
     """Nothing ran: every problem at once, so that one repair can mend them all."""
     first, *others = problems
     message = "\n".join(

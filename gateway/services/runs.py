@@ -16,12 +16,12 @@ from core.ids import new_id
 from core.jobs import enqueue
 from gateway import events
 from gateway.catalog import usable_by
+from gateway.codemode.checks import LANGUAGES
 from gateway.models import Run, Task
 from policy import scopes
 from policy.principal import Principal
 from policy.services.quotas import reserve
 
-LANGUAGES = ("python",)
 DIRECT = "direct"
 _LONGEST_NAME = 200
 
@@ -78,7 +78,7 @@ def _check_script(code: str, language: str) -> None:
         )
     if not code.strip():
         raise Invalid(
-            "The script is empty: send Python that calls tools and returns a value."
+            "The script is empty: send code that calls tools and returns a value."
         )
     if len(code) > settings.SCRIPT_MAX_CHARACTERS:
         raise Invalid(

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from core.clock import now
 from core.errors import TollgateError
 from gateway.catalog import usable_by
-from gateway.codemode import preflight
+from gateway.codemode import checks
 from gateway.codemode.diagnostics import Diagnostic
 from gateway.forms import PlaygroundForm
 from gateway.highlight import lines
@@ -41,7 +41,8 @@ def playground(request: Request) -> HttpResponse:
     run = run_for(request.access, uid) if uid else None
     context = _frame(request, wanted, query, run)
     if run is not None:
-        context |= run_context(request, run) | {"code": run.code}
+        context |= run_context(request, run)
+        context |= {"code": run.code, "language": run.language or "python"}
     elif snippet := SNIPPETS.get(request.GET.get("snippet", "")):
         context["code"] = snippet.code
     return render(request, "playground/playground.html", context)
@@ -61,6 +62,7 @@ def _frame(
         "query": query,
         "snippets": SNIPPETS,
         "code": "",
+        "language": "python",
         "run": None,
         "problems": (),
     }
@@ -78,18 +80,21 @@ def _submit(request: Request) -> HttpResponse:
     context = _frame(request, request.POST.get("key", ""), "")
     form = PlaygroundForm(request.POST)
     code = request.POST.get("code", "").replace("\r\n", "\n")
-    context |= {"code": code, "form": form}
+    language = request.POST.get("language") or "python"
+    context |= {"code": code, "form": form, "language": language}
     if not form.is_valid() or context["key"] is None:
         context["failure"] = "Write a script and choose the key it runs as."
         return _answer(request, context, status=422)
     principal = _principal(request, context["key"])
-    checked = preflight.check(code, usable_by(principal).definitions)
+    checked = checks.check(code, language, usable_by(principal).definitions)
     if checked.diagnostics:
-        return _answer(request, context | _problems(code, checked.diagnostics), 422)
+        problems = _problems(code, language, checked.diagnostics)
+        return _answer(request, context | problems, 422)
     try:
         run = submit(
             principal=principal,
             code=code,
+            language=language,
             task=form.cleaned_data["task"],
             model=form.cleaned_data["model"],
             on_behalf_of=actor_of(request),
@@ -106,9 +111,11 @@ def _submit(request: Request) -> HttpResponse:
     return redirect(where)
 
 
-def _problems(code: str, found: tuple[Diagnostic, ...]) -> dict[str, Any]:
+def _problems(
+    code: str, language: str, found: tuple[Diagnostic, ...]
+) -> dict[str, Any]:
     marked = [problem.line for problem in found if problem.line]
-    return {"problems": found, "lines": lines(code, marked=marked)}
+    return {"problems": found, "lines": lines(code, language, marked=marked)}
 
 
 def _answer(request: Request, context: dict[str, Any], status: int) -> HttpResponse:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def provider(sandbox_folder: Path) -> Iterator[GVisorProvider]:
         find_runsc("", sandbox_folder)
     except SandboxUnavailable as error:
         pytest.skip(str(error))
-    made = GVisorProvider(sandbox_folder, size=2)
+    made = GVisorProvider(sandbox_folder, size=2, typescript_size=2)
     made.start()
     yield made
     made.close()
@@ -63,19 +63,29 @@ def provider(sandbox_folder: Path) -> Iterator[GVisorProvider]:
 
 @pytest.fixture
 def run(provider: GVisorProvider) -> Run:
-    """Runs a script; keyword arguments are limits, but for the few named here."""
+    """Runs Python; keyword arguments are limits, but for the few named here."""
+    return _runner(provider, "python")
 
+
+@pytest.fixture
+def run_typescript(provider: GVisorProvider) -> Run:
+    """The same for TypeScript."""
+    return _runner(provider, "typescript")
+
+
+def _runner(provider: GVisorProvider, language: str) -> Run:
     def run_script(
         code: str,
         *,
         on_call: OnCall = serve,
         seed: int = 1,
         cancelled: threading.Event | None = None,
+        tools: Mapping[str, Mapping[str, str]] = TOOLS,
         **limits: Any,
     ) -> Result:
         logging.disable(logging.CRITICAL)
         try:
-            job = Job("t", code, "python", seed, STARTED_AT, TOOLS, Limits(**limits))
+            job = Job("t", code, language, seed, STARTED_AT, tools, Limits(**limits))
             return provider.run(job, on_call, cancelled)
         finally:
             logging.disable(logging.NOTSET)

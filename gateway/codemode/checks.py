@@ -1,0 +1,16 @@
+"""The check before the run, for each language of scripts."""
+
+from collections.abc import Mapping
+
+from gateway.codemode import preflight, tscheck
+from gateway.codemode.definitions import ToolDef
+from gateway.codemode.preflight import Preflight
+
+LANGUAGES = ("python", "typescript")
+
+
+def check(code: str, language: str, catalog: Mapping[str, ToolDef]) -> Preflight:
+    """What is certainly wrong with a script; never raises, and runs nothing of it."""
+    if language == "typescript":
+        return tscheck.check(code, catalog)
+    return preflight.check(code, catalog)
