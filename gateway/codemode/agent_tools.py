@@ -72,7 +72,7 @@ EXECUTE: dict[str, Any] = {
         "ToolError. In parallel: await asyncio.gather(...), then await every call. "
         "There is no network, no files, no packages. On an error mend the named line "
         "and send the script again with the same task. If status is still 'queued' or "
-        "'running', or 'awaiting_…' for a person, ask get_run."
+        "'running' or 'awaiting_…', ask get_run."
     ),
     "inputSchema": {
         "type": "object",
