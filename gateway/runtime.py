@@ -7,7 +7,7 @@ from os import getpid
 from django.conf import settings
 
 from gateway.connectors.pool import UpstreamPool
-from gateway.sandbox.api import Provider
+from gateway.sandbox.api import JSON, Provider
 from gateway.sandbox.provider import GVisorProvider
 
 
@@ -27,6 +27,13 @@ def provider() -> Provider:
     )
     made.start()
     return made
+
+
+def sandboxes() -> dict[str, JSON]:
+    """What the process's sandboxes are like; nothing is booted for it."""
+    if not provider.cache_info().currsize:
+        return {"open": False}
+    return provider().describe()
 
 
 @cache

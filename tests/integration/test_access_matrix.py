@@ -88,9 +88,6 @@ TABLE = (
     row("GET", "healthz", "+++++++"),
     row("GET", "readyz", "+++++++"),
     row("GET", "metrics", "+++++++"),
-    row("POST", "healthz", "+++++++"),
-    row("POST", "readyz", "+++++++"),
-    row("POST", "metrics", "+++++++"),
     row("GET", "sign_in", "+++++++"),
     row("POST", "sign_in", "+++++++", body={"username": "alice", "password": "x"}),
     row("POST", "sign_out", "S++++++"),
@@ -151,6 +148,7 @@ TABLE = (
     row("GET", "key_created", "S33333+"),
     row("GET", "key_revoke", "S33333+", pk="@key"),
     row("POST", "key_revoke", "S33333+", pk="@key", body=_WHY),
+    row("GET", "system", "S33333+"),
     # Audit
     row("GET", "audit", "S333+3+"),
     row("GET", "event", "S333+3+", uid="@event"),
