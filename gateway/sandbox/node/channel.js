@@ -23,14 +23,7 @@ class Channel {
 
   // Write frames in one go, so that the host sees them together.
   sendAll(texts) {
-    const parts = [];
-    for (const text of texts) {
-      const body = Buffer.from(text);
-      const head = Buffer.alloc(4);
-      head.writeUInt32BE(body.length);
-      parts.push(head, body);
-    }
-    let data = Buffer.concat(parts);
+    let data = texts.length > 1 ? Buffer.concat(texts.map(encode)) : encode(texts[0]);
     while (data.length) data = data.subarray(fs.writeSync(OUTGOING, data));
   }
 
@@ -88,4 +81,13 @@ class Channel {
   }
 }
 
-module.exports = { Channel };
+// The bytes of one frame.
+function encode(text) {
+  const size = Buffer.byteLength(text);
+  const frame = Buffer.allocUnsafe(4 + size);
+  frame.writeUInt32BE(size);
+  frame.write(text, 4);
+  return frame;
+}
+
+module.exports = { Channel, encode };
