@@ -47,6 +47,8 @@ class Job:
     tools: Mapping[str, Mapping[str, str]]
     """Namespace -> {python function name: full tool name "server.tool"}."""
     limits: Limits = field(default_factory=Limits)
+    tenant: str = ""
+    """Whose runs may share a sandbox with this one; "" means nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,10 @@ class Result:
     usage: Usage
     calls: int
     """Tool calls that were handed to `on_call`."""
+    level: str = "run"
+    """What kept the run apart: "run", "team" or, without gVisor, "monty"."""
+    note: str = ""
+    """Why it did not run at the level asked for, if so."""
 
 
 OnCall = Callable[[Call], Reply]

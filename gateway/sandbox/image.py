@@ -11,7 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,13 +57,17 @@ class Image:
     digest: str
 
 
-def build(folder: Path) -> Image:
+def build(folder: Path, more: Mapping[str, Path] | None = None) -> Image:
     """Build the image in `folder`, or reuse the one there if its inputs are the same.
 
-    Raises SandboxUnavailable if mkfs.erofs is missing or fails.
+    `more` names further files by their path in the image; the libraries that they
+    need come along. Raises SandboxUnavailable if mkfs.erofs is missing or fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sources = dict(_sources())
+    if more:
+        binaries = [p for p in more.values() if p.suffix != ".py"]
+        sources.update([*more.items(), *_libraries(binaries)])
     digest = _digest(sources)
     image = Image(folder / f"root-{digest[:16]}.erofs", digest)
     if image.path.exists():
