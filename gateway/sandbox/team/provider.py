@@ -20,9 +20,8 @@ from gateway.sandbox.api import (
     ScriptError,
     Usage,
 )
-from gateway.sandbox.channel import Failed
 from gateway.sandbox.conversation import CallFailed
-from gateway.sandbox.errors import MESSAGES, RETRYABLE, SandboxUnavailable
+from gateway.sandbox.errors import SandboxUnavailable
 from gateway.sandbox.image import Image
 from gateway.sandbox.member import Boot, Member, boot
 from gateway.sandbox.namespace import Namespace
@@ -110,7 +109,9 @@ class TeamProvider:
         self._executor = ThreadPoolExecutor(_CALL_THREADS, "team-call")
         self._pool = Pool(self._boot, size=1, boots=1)
         self._stop = threading.Event()
-        self._keeper = threading.Thread(target=self._tend, name="team-tend", daemon=True)
+        self._keeper = threading.Thread(
+            target=self._tend, name="team-tend", daemon=True
+        )
         self._keeper.start()
 
     def _boot(self, background: bool) -> Member:
@@ -178,20 +179,7 @@ class TeamProvider:
             code = "internal"
         finally:
             sandbox.close(talk)
-        code = code or talk.verdict or ""
-        if not code and isinstance(talk.ending, Failed):
-            error = talk.script_error(talk.ending)
-            if error.code not in ("cpu_time", "sandbox_died"):
-                return error
-            code = error.code
-        if not code:
-            return None
-        limits = talk.job.limits
-        values = {name: getattr(limits, name) for name in limits.__slots__}
-        message = MESSAGES[code].format(**values)
-        # not of this run's making, more likely than not
-        retryable = code in RETRYABLE or code == "sandbox_died"
-        return ScriptError(code, message, None, retryable)
+        return talk.error(code)
 
     # Sandboxes of teams
 

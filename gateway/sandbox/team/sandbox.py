@@ -53,9 +53,7 @@ class NumberedReader(FrameReader):
 class TeamSandbox:
     """Holds runs of one tenant only, each under a number that the host gave."""
 
-    def __init__(
-        self, member: Member, tenant: str, left: Callable[[], None]
-    ) -> None:
+    def __init__(self, member: Member, tenant: str, left: Callable[[], None]) -> None:
         self.member = member
         self.tenant = tenant
         self.served = 0

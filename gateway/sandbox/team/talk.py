@@ -10,12 +10,19 @@ from gateway.sandbox import channel
 from gateway.sandbox.api import JSON, Call, Job, OnCall, Reply, ScriptError
 from gateway.sandbox.channel import Failed, Printed, Returned, ToolCall
 from gateway.sandbox.conversation import FLOOD, CallFailed
-from gateway.sandbox.errors import CODES, HOST_MESSAGES, Violation
+from gateway.sandbox.errors import (
+    CODES,
+    HOST_MESSAGES,
+    MESSAGES,
+    RETRYABLE,
+    Violation,
+)
 
 OUTSIDE = "outside_subset"
 """Said of a script that Monty cannot run, before it called anything."""
 # What Monty enforces inside: a claim of these ends a run that is at its end anyway
-_BELIEVED = (CODES - HOST_MESSAGES.keys()) | {"cpu_time", "sandbox_died", OUTSIDE}
+_INSIDE = frozenset({"cpu_time", "sandbox_died"})
+_BELIEVED = (CODES - HOST_MESSAGES.keys()) | _INSIDE | {OUTSIDE}
 _TRAFFIC = 32  # messages of the largest size, in bytes of one run
 
 Finished = tuple[ToolCall, "Future[bytes]"]
@@ -225,8 +232,24 @@ class Talk:
         """The result's value, if there is one."""
         return self.ending.value if isinstance(self.ending, Returned) else None
 
-    def script_error(self, failed: Failed) -> ScriptError:
-        """The sandbox's account of the error, where it can be believed."""
+    def error(self, code: str = "") -> ScriptError | None:
+        """Why the run failed, if it did; `code` is the host's own reason."""
+        code = code or self.verdict or ""
+        if not code and isinstance(self.ending, Failed):
+            error = self._script_error(self.ending)
+            if error.code not in _INSIDE:
+                return error
+            code = error.code
+        if not code:
+            return None
+        limits = self.job.limits
+        values = {name: getattr(limits, name) for name in limits.__slots__}
+        message = MESSAGES[code].format(**values)
+        # a dead interpreter or sandbox is not of this run's making, most likely
+        retryable = code in RETRYABLE or code == "sandbox_died"
+        return ScriptError(code, message, None, retryable)
+
+    def _script_error(self, failed: Failed) -> ScriptError:
         lines = self.job.code.count("\n") + 1
         line = failed.line if failed.line and 0 < failed.line <= lines else None
         known = self._errors.get(failed.step)

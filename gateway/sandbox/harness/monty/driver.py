@@ -23,7 +23,10 @@ from pydantic_monty import (
     ResourceLimits,
 )
 
-from ..values import NotJSON, to_json
+from ..values import (  # noqa: TID252 - the package has another name in the image
+    NotJSON,
+    to_json,
+)
 from . import failure
 from .offers import Offers
 from .subset import FIELD_OF_ERROR, OutsideSubset, Prepared, prepare
@@ -64,12 +67,12 @@ class Run:
         self,
         job: Mapping[str, Any],
         port: Port,
-        released: Callable[[], None] = lambda: None,
+        released: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._job = job
         self._port = port
         self._released = released
-        """Told when the worker is about to serve another run."""
+        """Told when the worker is about to serve another run, or to be replaced."""
         self._limits = job["limits"]
         self._now = self._start = int(job["started_at"] * 1_000_000_000)
         self._entropy = random.Random(f"{job['seed']}:entropy")  # noqa: S311 - pinned
@@ -84,9 +87,7 @@ class Run:
         self._errors: dict[str, dict[str, Any]] = {}
         self._uses_await = False
 
-    def run(
-        self, pool: Monty, offers: Offers, started: Callable[[int], None]
-    ) -> str:
+    def run(self, pool: Monty, offers: Offers, started: Callable[[int], None]) -> str:
         """Run the script to its end; `started` is told the worker's pid.
 
         Raises OutsideSubset before anything was called, and Ended.
@@ -124,12 +125,17 @@ class Run:
             external_modules={"tools": self._package()},
         ) as session:
             started(session.worker_pid or 0)
+            spoiled = True
             try:
                 if prepared.prelude:
                     self._drive(session, prepared.prelude)
                 value = self._drive(session, prepared.code)
+                spoiled = False
+            except MontyError as error:
+                spoiled = _spoils(error)
+                raise
             finally:
-                self._released()
+                self._released(spoiled)
         text = _strict(value, "result")
         most = self._limits["result_bytes"]
         if len(text) > most:
@@ -141,11 +147,13 @@ class Run:
         return f'{{"t":"done","ok":true,"value":{text}}}'
 
     def _resource_limits(self) -> ResourceLimits:
+        more = self._job.get("monty", {})
         return {
             "max_feed_duration_secs": self._limits["cpu_seconds"],
             "max_memory": self._limits["memory_mb"] << 20,
             "max_suspensions": _SUSPENSIONS + 2 * self._limits["calls"],
-            **self._job.get("monty", {}),
+            "max_recursion_depth": more.get("max_recursion_depth", 1_000),
+            "gc_interval": more.get("gc_interval"),
         }
 
     def _package(self) -> ExternalModule:
@@ -324,8 +332,22 @@ def _strict(value: Any, name: str) -> str:
     return text
 
 
-_LACKS = ("AttributeError", "ImportError", "ModuleNotFoundError", "NameError")
-_LACKS += ("NotImplementedError", "TypeError", "PermissionError")
+_LACKS = frozenset(
+    {
+        "AttributeError",
+        "ImportError",
+        "ModuleNotFoundError",
+        "NameError",
+        "NotImplementedError",
+        "PermissionError",
+        "TypeError",
+    }
+)
+
+
+def _spoils(error: MontyError) -> bool:
+    """Whether the worker is to be replaced: it passed a limit, or keeps much memory."""
+    return type(error.exception()).__name__ in ("MemoryError", "TimeoutError")
 
 
 def _is_lack(error: MontyError) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic_monty import Monty
 
-from ..channel import Channel
+from ..channel import Channel  # noqa: TID252 - another name in the image
 from . import CAPACITY
 from .driver import Ended, Run
 from .failure import frame
@@ -115,8 +115,11 @@ class Line:
             os.kill(self.worker, signal.SIGKILL)
 
 
+Waiting = queue.SimpleQueue[tuple[int, "Line", dict[str, Any]]]
+
+
 class Server:
-    """Reads the channel on the main thread; each run has a thread."""
+    """Reads the channel on the main thread; runs have CAPACITY threads."""
 
     def __init__(self, channel: Numbered, pool: Monty) -> None:
         self._channel = channel
@@ -124,9 +127,12 @@ class Server:
         self._offers = MontyOffers(pool)
         self._lines: dict[int, Line] = {}
         self._lock = threading.Lock()
+        self._waiting: Waiting = queue.SimpleQueue()
 
     def serve(self) -> None:
         """Until the host is gone, which ends the process."""
+        for _ in range(CAPACITY):
+            threading.Thread(target=self._work, daemon=True).start()
         while True:
             number, message = self._channel.receive_for()
             if not number:
@@ -136,9 +142,7 @@ class Server:
                 line = Line(self._channel, number)
                 with self._lock:
                     self._lines[number] = line
-                threading.Thread(
-                    target=self._run, args=(number, line, message), daemon=True
-                ).start()
+                self._waiting.put((number, line, message))
             else:
                 self._hand_on(number, message)
 
@@ -150,6 +154,10 @@ class Server:
             elif line is not None:
                 line.inbox.put(message)
 
+    def _work(self) -> None:
+        while True:
+            self._run(*self._waiting.get())
+
     def _run(self, number: int, line: Line, job: dict[str, Any]) -> None:
         def started(worker: int) -> None:
             with self._lock:
@@ -157,10 +165,14 @@ class Server:
                 if line.ended:
                     line.end()
 
+        def released(spoiled: bool) -> None:
+            with self._lock:
+                if spoiled and line.worker > 1:
+                    os.kill(line.worker, signal.SIGKILL)
+                line.worker = 0
+
         try:
-            text = Run(job, line, released=lambda: started(0)).run(
-                self._pool, self._offers, started
-            )
+            text = Run(job, line, released).run(self._pool, self._offers, started)
         except OutsideSubset as reason:
             text = frame("outside_subset", reason.reason, reason.line)
         except Ended:

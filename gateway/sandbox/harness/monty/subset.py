@@ -23,12 +23,13 @@ FIELD_OF_ERROR = "__tool_error_"
 """Begins the names of functions that read a field of a ToolError."""
 _BIND_TOOL_ERROR = "from binascii import Incomplete as ToolError"
 _FIELDS = frozenset({"code", "message", "retryable", "tool", "suggestions"})
-_MODULES_THERE = frozenset(
+_MODULE_NAMES = (
     "json re collections itertools functools math statistics decimal random uuid csv "
     "io base64 hashlib textwrap difflib dataclasses enum typing string operator heapq "
     "bisect fractions contextlib copy calendar abc zoneinfo urllib html traceback "
-    "logging concurrent threading queue pprint asyncio datetime time".split()
+    "logging concurrent threading queue pprint asyncio datetime time"
 )
+_MODULES_THERE = frozenset(_MODULE_NAMES.split())
 _BUILTINS = frozenset(dir(builtins))
 _ISINSTANCE = frozenset({"isinstance"})
 _TAKES_ERROR = frozenset({"str", "repr", "print", "type", "isinstance"})
@@ -87,7 +88,9 @@ def _apply(source: str, edits: list[_Edit]) -> str:
     lines = source.encode().splitlines(keepends=True)
     for edit in sorted(edits, key=lambda edit: (edit.line, edit.start), reverse=True):
         line = lines[edit.line - 1]
-        lines[edit.line - 1] = line[: edit.start] + edit.text.encode() + line[edit.end :]
+        lines[edit.line - 1] = (
+            line[: edit.start] + edit.text.encode() + line[edit.end :]
+        )
     return b"".join(lines).decode()
 
 
@@ -132,7 +135,9 @@ class _Check:
         module = node.module or ""
         names = [alias.name for alias in node.names]
         if node.level or names == ["*"]:
-            raise OutsideSubset("an import of everything, or a relative one", node.lineno)
+            raise OutsideSubset(
+                "an import of everything, or a relative one", node.lineno
+            )
         if module == "__future__":
             return
         if module.partition(".")[0] == "tools":
@@ -151,12 +156,11 @@ class _Check:
 
     def names(self) -> None:
         """Check names nobody binds, and attributes of modules."""
-        unbound: set[str] = set()
+        seen = set(self._bound)
         for node in self._nodes:
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                if node.id not in self._bound and node.id not in unbound:
-                    unbound.add(node.id)
-                    self._unbound(node)
+            if isinstance(node, ast.Name) and node.id not in seen:
+                seen.add(node.id)
+                self._unbound(node)
         for node in self._nodes:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 module = self._aliases.get(node.value.id)
@@ -190,11 +194,12 @@ class _Check:
             elif _is_call_of(node, _ISINSTANCE) and len(node.args) == 2:
                 allowed.update(id(name) for name in ast.walk(node.args[1]))
         for node in self._nodes:
-            mentioned = isinstance(node, ast.Name) and node.id == "ToolError"
-            if mentioned and id(node) not in allowed:
-                raise OutsideSubset("ToolError outside of except", node.lineno)
-            if _is_tools_error(node) and id(node) not in allowed:
-                raise OutsideSubset("ToolError outside of except", node.lineno)
+            match node:
+                case (
+                    ast.Name(id="ToolError")
+                    | ast.Attribute(value=ast.Name(id="tools"), attr="ToolError")
+                ) if id(node) not in allowed:
+                    raise OutsideSubset("ToolError outside of except", node.lineno)
 
     def _handler(
         self, handler: ast.ExceptHandler, allowed: set[int]
@@ -236,7 +241,7 @@ class _Check:
 
 
 def _count_fields(handler: ast.ExceptHandler, name: str) -> int:
-    """Reads of the error's fields. Raises OutsideSubset where the error is handed on."""
+    """Reads of the error's fields. Raises OutsideSubset where it is handed on."""
     fine: set[int] = set()
     count = 0
     for node in (n for child in handler.body for n in ast.walk(child)):
