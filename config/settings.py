@@ -216,6 +216,8 @@ LOGGING = {
     },
 }
 
+# gvisor, monty (no kernel isolation) or both, the first that works here is used
+SANDBOX_PROVIDERS = env.words("TOLLGATE_SANDBOX", "gvisor")
 SANDBOX_POOL_SIZE = env.number("TOLLGATE_SANDBOX_POOL", 4)
 RUN_THREADS = env.number("TOLLGATE_RUN_THREADS", 16)
 RUN_LEASE_SECONDS = env.number("TOLLGATE_RUN_LEASE_SECONDS", 30)

@@ -7,8 +7,8 @@ from os import getpid
 from django.conf import settings
 
 from gateway.connectors.pool import UpstreamPool
-from gateway.sandbox.api import Provider
-from gateway.sandbox.provider import GVisorProvider
+from gateway.sandbox.api import JSON
+from gateway.sandbox.levels import Levels
 
 
 @cache
@@ -18,13 +18,25 @@ def upstream() -> UpstreamPool:
 
 
 @cache
-def provider() -> Provider:
-    """The process's sandboxes; begins to boot them at first use."""
-    made = GVisorProvider(
-        settings.DATA_DIR / "sandbox", size=settings.SANDBOX_POOL_SIZE
+def provider() -> Levels:
+    """The process's sandboxes; begins to boot them at first use.
+
+    Raises SandboxUnavailable where no kind that the settings admit works.
+    """
+    made = Levels(
+        settings.DATA_DIR / "sandbox",
+        size=settings.SANDBOX_POOL_SIZE,
+        allowed=settings.SANDBOX_PROVIDERS,
     )
     made.start()
     return made
+
+
+def describe() -> dict[str, JSON]:
+    """State of this process's sandboxes for health pages; boots none."""
+    if provider.cache_info().currsize:
+        return provider().describe()
+    return {"provider": "", "admitted": list(settings.SANDBOX_PROVIDERS)}
 
 
 @cache

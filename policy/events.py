@@ -28,3 +28,9 @@ GRANT_GIVEN = kind("grant.given", "{actor} granted {target} to team {granted_tea
 GRANT_TAKEN = kind("grant.taken", "{actor} took {target} from team {granted_team}")
 QUOTA_SET = kind("quota.set", "{actor} set the quota of {target} to {value}")
 QUOTA_REMOVED = kind("quota.removed", "{actor} removed the quota {value} of {target}")
+SANDBOX_SET = kind(
+    "sandbox_policy.set", "{actor} set isolation and limits of {target} to {value}"
+)
+SANDBOX_REMOVED = kind(
+    "sandbox_policy.removed", "{actor} removed isolation and limits of {target}"
+)

@@ -49,6 +49,8 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     tenant: str = ""
     """Whose runs may share a sandbox with this one; "" means nobody's."""
+    require_gvisor: bool = False
+    """Rather not run than run without a kernel of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -31,6 +31,8 @@ from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import finish, invoke
 from gateway.services.leases import Leases
 from gateway.services.runs import principal_of
+from policy.sandbox import TEAM
+from policy.selectors import sandboxing_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +40,17 @@ _FINISH_ATTEMPTS = 20
 _FINISH_PAUSE_SECONDS = 1.0
 
 
+class IsolatingProvider(Provider, Protocol):
+    """A provider that says whether scripts have a kernel of their own."""
+
+    @property
+    def isolated(self) -> bool: ...
+
+
 class Sandboxes(Protocol):
     """Makes the provider when the first script needs one."""
 
-    def __call__(self) -> Provider: ...
+    def __call__(self) -> IsolatingProvider: ...
 
 
 def execute(
@@ -124,6 +133,15 @@ def _script(
     tools: dict[str, dict[str, str]] = {}
     for name, tool in definitions.items():
         tools.setdefault(tool.server, {})[tool.name] = name
+    principal = holder.principal
+    rules = sandboxing_of(
+        environment=principal.environment,
+        team_id=principal.team_id,
+        key_id=principal.key_id,
+    )
+    provider = sandboxes()
+    if not provider.isolated:
+        holder = replace(holder, needs_gvisor=rules.needs_gvisor)
     job = Job(
         run=run.uid,
         code=run.code,
@@ -131,9 +149,14 @@ def _script(
         seed=run.seed,
         started_at=run.queued_at.timestamp(),
         tools=tools,
-        limits=Limits(),
+        limits=Limits(**rules.limits),  # type: ignore[arg-type] # checked when set
+        # nobody else's runs, and none from another environment, share a sandbox
+        tenant=f"{principal.team}/{principal.environment}"
+        if rules.level == TEAM
+        else "",
+        require_gvisor=rules.require_gvisor,
     )
-    return sandboxes().run(job, _on_call(holder), cancelled)
+    return provider.run(job, _on_call(holder), cancelled)
 
 
 def _on_call(holder: invoke.Holder) -> OnCall:
@@ -206,4 +229,5 @@ def _ending(result: Result) -> finish.Ending:
         stdout_truncated=result.stdout_truncated,
         error=error,
         usage=result.usage,
+        isolation={"level": result.level, "note": result.note},
     )

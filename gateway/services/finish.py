@@ -1,6 +1,6 @@
 """Puts the end of a run on record: status, usage, cost, facts and the trail."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -46,6 +46,8 @@ class Ending:
     stdout_truncated: bool
     error: dict[str, Any] | None
     usage: SandboxUsage
+    isolation: dict[str, str] = field(default_factory=dict)
+    """What kept the run apart, and why it was not what was asked for."""
 
 
 def finish(*, run: Run, ending: Ending, definition_tokens: int, at: datetime) -> bool:
@@ -87,6 +89,8 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     run.successful_calls = sum(call.outcome == ToolCall.Outcome.OK for call in calls)
     run.cost, run.currency = booked.cost, booked.currency
     run.usage = _shown_usage(run, ending.usage, script, returned, at)
+    if run.mode == Run.Mode.SCRIPT:
+        run.usage["isolation"] = ending.isolation
     run.save(update_fields=_WRITTEN)
     kept = sum(call.result_tokens for call in calls)
     avoided = definition_tokens + kept - script - returned

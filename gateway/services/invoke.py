@@ -6,7 +6,7 @@ reply. What cannot be recorded is not done.
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -60,6 +60,8 @@ class Holder:
     principal: Principal
     usable: Usable
     upstream: Upstream
+    needs_gvisor: Callable[[str], bool] = lambda _: False
+    """Tools that are withheld, where the script has no kernel of its own."""
 
 
 def invoke(holder: Holder, call: Call) -> Reply:
@@ -85,6 +87,8 @@ def invoke(holder: Holder, call: Call) -> Reply:
 def _decide(holder: Holder, name: str, tool: CatalogTool | None) -> Decision:
     if tool is None:
         return Decision(DENY, ("catalog: there is no such tool",))
+    if holder.needs_gvisor(name):
+        return Decision(DENY, ("isolation: the tool needs a script in gVisor",))
     return decide(
         tool=name,
         granted=holder.usable.granted(tool),

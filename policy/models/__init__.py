@@ -10,6 +10,7 @@ from policy.models.identity import (
     User,
 )
 from policy.models.quota import Quota, QuotaUse
+from policy.models.sandbox import SandboxPolicy
 
 __all__ = [
     "ApiKey",
@@ -18,6 +19,7 @@ __all__ = [
     "Project",
     "Quota",
     "QuotaUse",
+    "SandboxPolicy",
     "ServiceAccount",
     "Team",
     "User",
