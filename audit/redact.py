@@ -18,6 +18,7 @@ _LONGEST_TEXT = 2_000
 # How much text beyond the cut is looked at for a secret that straddles it.
 _MARGIN = 500
 _MOST_ITEMS = 100
+_SHORTEST_SECRET = 4
 _DEEPEST = 12
 
 
@@ -65,3 +66,31 @@ def redact_text(text: str) -> str:
 def _plain(text: str) -> str:
     whole = text.encode("utf-8", "replace").decode()
     return whole.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+def secrets_in(value: Any, *, under_a_name: bool = False) -> set[str]:
+    """Texts that stand under the name of a secret, for ``hide``.
+
+    Very short ones are left out: hiding them would tear words apart.
+    """
+    if isinstance(value, str):
+        return {value} if under_a_name and len(value) >= _SHORTEST_SECRET else set()
+    if isinstance(value, dict):
+        parts = [
+            secrets_in(
+                item, under_a_name=under_a_name or bool(_SECRET_NAMES.search(str(key)))
+            )
+            for key, item in value.items()
+        ]
+    elif isinstance(value, list | tuple):
+        parts = [secrets_in(item, under_a_name=under_a_name) for item in value]
+    else:
+        return set()
+    return set().union(*parts)
+
+
+def hide(text: str, secrets: set[str]) -> str:
+    """The text without any of these secrets."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text

@@ -1,6 +1,6 @@
 """Figures of the sandbox boundary alone, as JSON lines: no policy, no database.
 
-    python -m benchmarks.sandbox [--work-dir DIR] [--rounds N]
+python -m benchmarks.sandbox [--work-dir DIR] [--rounds N]
 """
 
 import argparse
@@ -16,7 +16,9 @@ from gateway.sandbox.provider import GVisorProvider
 
 TOOLS = {"bench": {"nothing": "bench.nothing"}}
 SEQUENTIAL = "from tools import bench\nfor i in range({n}):\n    bench.nothing(i=i)\n"
-AWAITED = "from tools import bench\nfor i in range({n}):\n    await bench.nothing(i=i)\n"
+AWAITED = (
+    "from tools import bench\nfor i in range({n}):\n    await bench.nothing(i=i)\n"
+)
 PARALLEL = (
     "from tools import bench\n"
     "await asyncio.gather(*(bench.nothing(i=i) for i in range({n})))\n"

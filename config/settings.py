@@ -1,5 +1,6 @@
 """Django settings: every value an operator may change comes from the environment."""
 
+import sys
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -119,6 +120,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if PRODUCTION:
     SECURE_HSTS_SECONDS = env.number("TOLLGATE_HSTS_SECONDS", 31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("TOLLGATE_HSTS_SUBDOMAINS", default=True)
+    SECURE_HSTS_PRELOAD = env.flag("TOLLGATE_HSTS_PRELOAD", default=True)
     SECURE_SSL_REDIRECT = env.flag("TOLLGATE_SSL_REDIRECT", default=True)
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -173,6 +176,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 300}
+# Threads keep their database connection from task to task: a new one costs more than
+# all queries of a short run. Broken ones are dropped before each task.
+CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep-runs": {"task": "gateway.sweep_runs", "schedule": 5.0},
@@ -195,6 +201,11 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Tollgate",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "EffectEnum": "gateway.models.catalog.Effect",
+        "RunStatusEnum": "gateway.models.runs.Run.Status",
+        "ServerStatusEnum": "gateway.models.catalog.Server.Status",
+    },
 }
 
 LOGGING = {
@@ -218,6 +229,7 @@ LOGGING = {
 
 # gvisor, monty (no kernel isolation) or both, the first that works here is used
 SANDBOX_PROVIDERS = env.words("TOLLGATE_SANDBOX", "gvisor")
+METRICS_TOKEN = env.text("TOLLGATE_METRICS_TOKEN")
 SANDBOX_POOL_SIZE = env.number("TOLLGATE_SANDBOX_POOL", 4)
 RUN_THREADS = env.number("TOLLGATE_RUN_THREADS", 16)
 RUN_LEASE_SECONDS = env.number("TOLLGATE_RUN_LEASE_SECONDS", 30)

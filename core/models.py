@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from django.db import models
 from django.db.models import F
 
+from core.prepared import prepared_cursor
+
 
 class Revision(models.Model):
     """A counter that each change of its subject raises by one."""
@@ -21,7 +23,9 @@ class Revision(models.Model):
 
 def revisions() -> Mapping[str, int]:
     """Every revision, in one query."""
-    return dict(Revision.objects.values_list("name", "number"))
+    with prepared_cursor() as cursor:
+        cursor.execute("SELECT name, number FROM core_revision")
+        return dict(cursor.fetchall())
 
 
 def raise_revision(name: str) -> int:

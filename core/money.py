@@ -45,9 +45,22 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
     return result
 
 
-def show(amount: Decimal) -> str:
-    """Two decimals from a cent up; below it, three significant digits."""
-    if amount == 0 or abs(amount) >= Decimal("0.01"):
-        return f"{amount:,.2f}"
-    places = min(12, 2 - amount.adjusted())
-    return f"{amount:.{places}f}".rstrip("0")
+def places(amount: Decimal) -> int:
+    """Decimals to read an amount by: two from one up, else three significant digits."""
+    if amount == 0 or abs(amount) >= 1:
+        return 2
+    return min(PLACES, max(2, 2 - amount.adjusted()))
+
+
+def show(amount: Decimal, *, decimals: int | None = None) -> str:
+    """An amount as people read it; a column of them has the same ``decimals``.
+
+    What is not nothing never reads as 0.
+    """
+    if decimals is None:
+        whole, _, fraction = f"{amount:,.{places(amount)}f}".partition(".")
+        return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+    least = Decimal(1).scaleb(-decimals)
+    if 0 < abs(amount) < least / 2:
+        return f"< {least:f}"
+    return f"{amount:,.{decimals}f}"

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
+from core.money import places, show
 from core.period import Period, custom
 from finops.compare import NEITHER, Delta, relative
 from finops.figures import Figure, Stack, stacked_bars
@@ -23,6 +24,8 @@ PERIODS = (
     ("last-month", "Last month"),
 )
 _STACKS = 6
+# A column need not show the last digits of what hardly matters to its total.
+_MORE_PLACES = 4
 _COLUMNS = (
     ("cost", "Cost"),
     ("calls", "Tool calls"),
@@ -38,6 +41,7 @@ class Row:
 
     group: Group
     label: str
+    cost: str
     url: str
     runs_url: str
     share: float | None
@@ -79,11 +83,18 @@ def _row(
     return Row(
         group=group,
         label=group_label(report.dimension, group.key),
+        cost=show(group.cost, decimals=decimals(report)),
         url=report_url(report.dimension, query) if query else "",
         runs_url=runs_url(query, window) if query and group.runs else "",
         share=group.share_of(report.total.cost),
         delta=relative(group.cost, group.before, better=NEITHER),
     )
+
+
+def decimals(report: Breakdown) -> int:
+    """Decimals of the cost column: enough for its smallest rows, within reason."""
+    most = places(report.total.cost) + _MORE_PLACES
+    return min(most, max((places(group.cost) for group in report.groups), default=2))
 
 
 def tabs(chosen: Mapping[str, str], current: str) -> list[Tab]:

@@ -7,9 +7,16 @@ process; a test builds each of them with those classes.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 
-Figure = dict[str, list[dict[str, Any]] | dict[str, Any]]
+
+class Figure(TypedDict):
+    """What ``Plotly.react`` takes."""
+
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
+
+
 COLOURS = 7
 _OTHERS = "var(--tg-chart-ghost)"
 
@@ -56,14 +63,7 @@ def stacked_bars(
     layout: dict[str, Any] = {
         "barmode": "stack",
         "bargap": 0.25,
-        "showlegend": True,
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": 1.02,
-            "yanchor": "bottom",
-            "traceorder": "normal",
-        },
+        "showlegend": False,  # the page has one that wraps on small screens
         "margin": {"l": 56, "r": 12, "t": 12, "b": 36},
         "xaxis": {
             "type": "date",
@@ -74,6 +74,21 @@ def stacked_bars(
         "yaxis": {"title": {"text": unit}, "rangemode": "tozero", "tickformat": "~g"},
     }
     return {"data": [*bars, ghost], "layout": layout}
+
+
+def legend(figure: Figure) -> list[tuple[str, str]]:
+    """Each layer's key (a class of ``finops.css``) and name, in order."""
+    found: list[tuple[str, str]] = []
+    for index, trace in enumerate(figure["data"]):
+        colour = trace.get("marker", {}).get("color")
+        if trace["type"] != "bar":
+            key = "before"
+        elif colour == _OTHERS:
+            key = "others"
+        else:
+            key = str(index % COLOURS + 1)
+        found.append((key, trace["name"]))
+    return found
 
 
 def _colour(index: int, stack: Stack) -> str:

@@ -102,8 +102,8 @@ def _tokens(
     detail = "No task was completed."
     if now.completed_tasks:
         detail = (
-            f"{now.tokens:,} tokens of all runs ÷ {now.completed_tasks:,} completed "
-            "tasks; estimated."
+            f"{now.tokens:,} tokens, failures included, ÷ {now.completed_tasks:,} "
+            "completed tasks; estimated."
         )
     return Headline(
         key="tokens",

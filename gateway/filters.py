@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
+from django.http import QueryDict
 
 from core.clock import now
 from core.period import PRESETS, Period, custom, preset
@@ -96,6 +97,14 @@ class RunFilter(ListFilter):
     class Meta:
         model = Run
         fields: list[str] = []
+
+    def __init__(self, data: QueryDict, *args: Any, **kwargs: Any) -> None:
+        # The select shows the period in force, also where the address names none.
+        shown = data.copy()
+        if not shown.get("period"):
+            dated = shown.get("first") or shown.get("last")
+            shown["period"] = "custom" if dated else DEFAULT_PERIOD
+        super().__init__(shown, *args, **kwargs)
 
     def filter_queryset(self, queryset: QuerySet[Run]) -> QuerySet[Run]:
         """Every filter, and the period that applies when none is chosen."""

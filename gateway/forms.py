@@ -51,7 +51,7 @@ class ServerForm(TollgateForm):
     transport = forms.ChoiceField(
         choices=Server.Transport.choices,
         initial=Server.Transport.HTTP,
-        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
+        widget=forms.RadioSelect(attrs={"class": "tg-choice"}),
     )
     url = forms.CharField(
         max_length=500,
@@ -111,12 +111,16 @@ class ServerForm(TollgateForm):
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data
-        transport = values.get("transport")
+        transport = self.transport_in(values)
         if transport == Server.Transport.HTTP and not values.get("url"):
             self._need("url", "Enter the URL at which the server answers.")
         if transport == Server.Transport.STDIO and values.get("command") == []:
             self._need("command", "Enter the command that starts the server.")
         return values
+
+    def transport_in(self, values: Mapping[str, Any]) -> str | None:
+        """How the server is reached; None while that is not known."""
+        return values.get("transport")
 
     def _need(self, field: str, message: str) -> None:
         if field not in self.errors:
@@ -134,6 +138,64 @@ class ServerForm(TollgateForm):
             "url": values["url"] if http else "",
             "command": () if http else tuple(values["command"]),
             "secrets": values["headers"] if http else values["environment"],
+        }
+
+
+class ServerChangeForm(ServerForm):
+    """How a known server is reached. Stored secrets are replaced as a whole."""
+
+    forget_secrets = forms.BooleanField(
+        required=False, label="Remove the stored ones", label_suffix=""
+    )
+
+    def __init__(self, data: Any, *, server: Server):
+        self.server_changed = server
+        self.http = server.transport == Server.Transport.HTTP
+        shown = {
+            "description": server.description,
+            "url": server.url,
+            "command": shlex.join(map(str, server.command)),
+            "timeout_seconds": f"{server.timeout_seconds:g}",
+        }
+        super().__init__(data, initial=shown)
+        other = ("command", "environment") if self.http else ("url", "headers")
+        for name in ("name", "transport", *other):
+            del self.fields[name]
+        if server.secrets:
+            self.fields[self.secret_field].help_text = (
+                "Leave it empty to keep what is stored. What you enter replaces all "
+                "of it, one a line."
+            )
+        else:
+            del self.fields["forget_secrets"]
+
+    @property
+    def secret_field(self) -> str:
+        """The field that holds secrets on this transport."""
+        return "headers" if self.http else "environment"
+
+    def transport_in(self, values: Mapping[str, Any]) -> str | None:
+        """The transport never changes."""
+        return self.server_changed.transport
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean()
+        if values.get("forget_secrets") and values.get(self.secret_field):
+            self.add_error(
+                "forget_secrets", "Enter new ones or remove the stored ones, not both."
+            )
+        return values
+
+    def change(self) -> Mapping[str, Any]:
+        """The arguments of ``change_server``; ``secrets`` of None keeps them."""
+        values = self.cleaned_data
+        entered: dict[str, str] = values[self.secret_field]
+        return {
+            "url": values.get("url", ""),
+            "command": tuple(values.get("command", ())),
+            "description": values["description"],
+            "timeout_seconds": values["timeout_seconds"],
+            "secrets": entered if entered or values.get("forget_secrets") else None,
         }
 
 

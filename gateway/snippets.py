@@ -1,4 +1,4 @@
-"""Scripts to start from, shown in the playground."""
+"""Scripts to start from, shown in the playground; they suit the demo's ``crm``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,14 @@ class Snippet:
 
 
 SNIPPETS: Mapping[str, Snippet] = {
-    "list": Snippet(
-        "What may I call?",
-        """import tools
+    "join": Snippet(
+        "Keep rows in the sandbox",
+        """from tools import crm
 
-# Every server is a module of tools; help() shows a signature.
-return sorted(name for name in dir(tools) if not name.startswith("_"))
+# Only what is returned goes back to the agent; the page of 200 stays here.
+page = crm.list_customers(limit=200, active=True)
+print(len(page["customers"]), "customers read")
+return [customer["name"] for customer in page["customers"][:3]]
 """,
     ),
     "page": Snippet(
@@ -27,9 +29,9 @@ return sorted(name for name in dir(tools) if not name.startswith("_"))
 
 rows, cursor = [], None
 while True:
-    page = crm.list_customers(cursor=cursor, limit=500)
-    rows += page["items"]
-    cursor = page.get("next_cursor")
+    page = crm.list_customers(cursor=cursor, limit=1000)
+    rows += page["customers"]
+    cursor = page["next_cursor"]
     if not cursor:
         break
 return {"rows": len(rows)}
@@ -40,9 +42,10 @@ return {"rows": len(rows)}
         """import asyncio
 from tools import crm
 
-ids = ["C-1", "C-2", "C-3"]
-found = await asyncio.gather(*(crm.get_customer(id=i) for i in ids))
-return [one["name"] for one in found]
+page = await crm.list_customers(limit=5)
+ids = [customer["id"] for customer in page["customers"]]
+found = await asyncio.gather(*(crm.get_customer(id=one) for one in ids))
+return [customer["name"] for customer in found]
 """,
     ),
     "errors": Snippet(

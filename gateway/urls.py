@@ -29,6 +29,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("catalog/servers/add/", catalog_servers.server_add, name="server_add"),
     path("catalog/servers/<slug:name>/", catalog_servers.server_detail, name="server"),
     path(
+        "catalog/servers/<slug:name>/change/",
+        catalog_servers.server_change,
+        name="server_change",
+    ),
+    path(
         "catalog/servers/<slug:name>/sync/",
         catalog_servers.server_sync,
         name="server_sync",

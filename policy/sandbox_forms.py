@@ -27,16 +27,20 @@ class SandboxForm(TollgateForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, bound in LIMITS.items():
-            kind = forms.IntegerField if bound.whole else forms.FloatField
             unit = f" {bound.unit}" if bound.unit else ""
-            self.fields[name] = kind(
+            self.fields[name] = forms.FloatField(
                 label=bound.label,
                 required=False,
                 min_value=bound.least,
                 max_value=bound.most,
                 help_text=f"{bound.default:,g}{unit} unless set; "
                 f"from {bound.least:,g} to {bound.most:,g}.",
-                widget=forms.NumberInput(attrs={"class": "form-control"}),
+                widget=forms.NumberInput(
+                    attrs={
+                        "class": "form-control",
+                        "step": "1" if bound.whole else "any",
+                    }
+                ),
             )
 
     @property

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-pytest_plugins = ["tests.stack"]
-
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "stack"}
 ENGINES_ARE_DOWN = (
     "PostgreSQL and Redis are not up. Run `make test`, or "

@@ -43,6 +43,7 @@ PROCESSES = ("web", "runner", "worker", "beat")
 _GUARD = ("setpriv", "--pdeathsig", "KILL", "--")
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 8.0
+_LINES = 40
 # Redis has sixteen numbered databases; the tests' own broker is number 0.
 _REDIS_NUMBER = 9
 
@@ -79,7 +80,6 @@ class Stack:
             "REDIS_URL": self.redis_url,
             "TOLLGATE_DATA_DIR": str(self.data_dir),
             "TOLLGATE_PORT": str(self.port),
-            "TOLLGATE_RUN_THREADS": "8",
             "TOLLGATE_SANDBOX_POOL": "2",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
@@ -144,7 +144,7 @@ class Stack:
 
     def wait_ready(self) -> None:
         """Wait for the web process and for a runner that takes runs."""
-        self.wait_for(lambda: is_ready(self.port), "web")
+        self.wait_for(lambda: is_ready(self.port), "web", pause=0.3)
         log = self.data_dir / "log" / "runner.log"
         self.wait_for(
             lambda: "runner" not in self.processes or " ready." in log.read_text(),
@@ -156,6 +156,7 @@ class Stack:
         condition: Callable[[], object],
         what: str,
         seconds: float = _READY_SECONDS,
+        pause: float = 0.05,
     ) -> None:
         """Poll until the condition holds; a failure shows the ends of the logs."""
         deadline = time.monotonic() + seconds
@@ -163,12 +164,12 @@ class Stack:
             gone = [name for name, one in self.processes.items() if has_ended(one)]
             if gone or time.monotonic() > deadline:
                 logs = "\n".join(
-                    f"== {path.name}\n{tail(path)}"
+                    f"== {path.name}\n{tail(path, _LINES)}"
                     for path in sorted((self.data_dir / "log").glob("*.log"))
                 )
                 state = f"ended: {gone}" if gone else f"not within {seconds} s"
                 raise TimeoutError(f"waited for {what}; {state}\n{logs}")
-            time.sleep(0.05)
+            time.sleep(pause)
 
     @contextmanager
     def database(self) -> Iterator[None]:
@@ -265,16 +266,15 @@ def own_redis(url: str, number: int = _REDIS_NUMBER) -> str:
     return other
 
 
-@pytest.fixture(scope="session")
-def stack(django_db_blocker: DjangoDbBlocker) -> Iterator[Stack]:
-    """A stack without rows, shared by all tests of the session."""
+@contextmanager
+def running(blocker: DjangoDbBlocker) -> Iterator[Stack]:
+    """A stack without rows, beside the engines of the tests; one at a time."""
     # Django's own connection settings name the test database once that is made.
     with (
         folder("stack") as data_dir,
         own_database(settings.DATABASE_URL, "stack") as database_url,
     ):
-        redis_url = own_redis(settings.REDIS_URL)
-        made = Stack(data_dir, database_url, redis_url, django_db_blocker)
+        made = Stack(data_dir, database_url, own_redis(settings.REDIS_URL), blocker)
         try:
             # These need no tables before they are asked for something.
             made.start("web", "runner")
@@ -284,6 +284,13 @@ def stack(django_db_blocker: DjangoDbBlocker) -> Iterator[Stack]:
             yield made
         finally:
             made.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(django_db_blocker: DjangoDbBlocker) -> Iterator[Stack]:
+    """A stack that lasts to the end of the session: for the tests that come last."""
+    with running(django_db_blocker) as made:
+        yield made
 
 
 def text_of(result: CallToolResult) -> Any:

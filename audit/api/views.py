@@ -52,6 +52,7 @@ class _Request(Request):
 class EventList(generics.ListAPIView[Event]):
     """Events that the caller may see, newest first, with the explorer's filters."""
 
+    queryset = Event.objects.none()  # what the API document reads the model from
     required_scope = _SCOPE
     capability = AUDIT_READ
     serializer_class = EventSerializer

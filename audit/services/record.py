@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.db import connection
@@ -116,12 +117,13 @@ def insert_from(event: Event, *, source: str) -> tuple[str, list[Any]]:
     For the hot path: a call's journal row and its event are one statement, so that
     neither is ever there without the other, in one round trip.
     """
+    return _insert_sql(source), [getattr(event, field.attname) for field in _FIELDS]
+
+
+@cache
+def _insert_sql(source: str) -> str:
     values = ", ".join(["%s::" + str(field.db_type(connection)) for field in _FIELDS])
-    sql = (
+    return (
         f"INSERT INTO {Event._meta.db_table} ({_COLUMNS}) "  # noqa: S608 - own names
         f"SELECT {values} FROM {source}"
     )
-    return sql, [
-        field.get_db_prep_save(getattr(event, field.attname), connection)
-        for field in _FIELDS
-    ]

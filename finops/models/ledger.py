@@ -59,6 +59,7 @@ class UsageEvent(Snapshot):
             models.Index(
                 fields=["at"], name="usage_unrated", condition=models.Q(cost=None)
             ),
+            models.Index(fields=["at"], name="usage_loose", condition=models.Q(run="")),
         ]
 
     def __str__(self) -> str:

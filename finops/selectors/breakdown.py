@@ -27,9 +27,10 @@ DIMENSIONS = {
 }
 MOST_GROUPS = 100
 
-# Runs are counted once a group, and once in the total: the empty grouping set.
+# By run first: then a run is counted once a group and once in the total without
+# count(DISTINCT …), which sorts and took twice as long.
 _GROUPS = """
-WITH g AS (
+WITH g AS MATERIALIZED (
   SELECT {key} AS key, u.run, count(*) FILTER (WHERE u.cost IS NULL) AS unrated,
     sum(u.cost) FILTER (WHERE u.currency = %(currency)s) AS cost,
     sum(u.quantity) FILTER (WHERE u.kind = 'tokens') AS tokens,
@@ -38,19 +39,29 @@ WITH g AS (
     sum(u.quantity) FILTER (WHERE u.kind = 'tool_call') AS calls,
     max(u.at) AS newest
   FROM finops_usageevent u WHERE {where} GROUP BY 1, 2
+), r AS MATERIALIZED (
+  SELECT d.run, f.succeeded
+  FROM (SELECT DISTINCT run FROM g WHERE run <> '') d
+  LEFT JOIN finops_runfact f ON f.run = d.run
+), k AS (
+  SELECT g.key, coalesce(sum(g.cost), 0) AS cost,
+    sum(g.unrated)::bigint AS unrated, coalesce(sum(g.tokens), 0)::bigint AS tokens,
+    coalesce(sum(g.estimated), 0)::bigint AS estimated_tokens,
+    coalesce(sum(g.calls), 0)::bigint AS calls, count(r.run) AS runs,
+    count(r.succeeded) AS ended, count(*) FILTER (WHERE r.succeeded) AS succeeded,
+    max(g.newest) AS newest
+  FROM g LEFT JOIN r ON r.run = g.run GROUP BY g.key
 )
-SELECT coalesce(g.key, '') AS key, coalesce(sum(g.cost), 0) AS cost,
-  coalesce(sum(g.unrated), 0)::bigint AS unrated,
-  coalesce(sum(g.tokens), 0)::bigint AS tokens,
-  coalesce(sum(g.estimated), 0)::bigint AS estimated_tokens,
-  coalesce(sum(g.calls), 0)::bigint AS calls,
-  count(DISTINCT nullif(g.run, '')) AS runs, count(DISTINCT f.run) AS ended,
-  count(DISTINCT f.run) FILTER (WHERE f.succeeded) AS succeeded,
-  max(g.newest) AS newest
-FROM g LEFT JOIN finops_runfact f ON f.run = g.run
-GROUP BY GROUPING SETS ((g.key), ())
-ORDER BY grouping(g.key) DESC, {order}
-LIMIT %(limit)s
+SELECT true AS whole, '' AS key, coalesce(sum(cost), 0) AS cost,
+  coalesce(sum(unrated), 0)::bigint AS unrated,
+  coalesce(sum(tokens), 0)::bigint AS tokens,
+  coalesce(sum(estimated_tokens), 0)::bigint AS estimated_tokens,
+  coalesce(sum(calls), 0)::bigint AS calls,
+  (SELECT count(*) FROM r) AS runs, (SELECT count(succeeded) FROM r) AS ended,
+  (SELECT count(*) FROM r WHERE succeeded) AS succeeded, max(newest) AS newest
+FROM k
+UNION ALL (SELECT false, k.* FROM k ORDER BY {order} LIMIT %(limit)s)
+ORDER BY whole DESC, {order}
 """
 
 _BEFORE = """
@@ -165,9 +176,12 @@ def _groups(scope: Scope, period: Period, dimension: str, limit: int) -> list[Gr
         _GROUPS.replace("{order}", order),
         dimension,
         of_usage(scope, period),
-        limit=limit + 1,
+        limit=limit,
     )
-    return [Group(**row) for row in found]
+    return [
+        Group(**{name: value for name, value in row.items() if name != "whole"})
+        for row in found
+    ]
 
 
 def _costs_before(

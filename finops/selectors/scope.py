@@ -1,6 +1,6 @@
 """Which rows a report may and shall count, as conditions of a query."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -55,6 +55,16 @@ def of_usage(scope: Scope, period: Period) -> Conditions:
     return Conditions(
         f"{found.sql} AND {mode}", found.parameters | {"mode": scope.mode}
     )
+
+
+def of_loose_usage(scope: Scope, period: Period) -> Conditions:
+    """Conditions on usage that belongs to no run, such as definitions shown.
+
+    It has no mode, so a filter by mode leaves it out.
+    """
+    found = of_usage(replace(scope, mode=""), period)
+    none = " AND false" if scope.mode else ""
+    return Conditions(f"{found.sql} AND u.run = ''{none}", found.parameters)
 
 
 def _conditions(

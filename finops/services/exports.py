@@ -1,7 +1,8 @@
 """Downloads of cost reports, each on record with its filters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.http import StreamingHttpResponse
@@ -64,8 +65,17 @@ def export_breakdown(
             "rows": len(report.groups),
         },
     )
-    rows = (
-        (
+    return respond(
+        name=f"costs-by-{report.dimension}-{period.start:%Y%m%d}-{period.end:%Y%m%d}",
+        form=form,
+        columns=(report.dimension, *COLUMNS),
+        rows=_rows(report, period),
+    )
+
+
+def _rows(report: Breakdown, period: Period) -> Iterator[tuple[Any, ...]]:
+    for group in report.groups:
+        yield (
             group.key,
             group.cost,
             report.currency,
@@ -82,11 +92,3 @@ def export_breakdown(
             period.end,
             period.zone,
         )
-        for group in report.groups
-    )
-    return respond(
-        name=f"costs-by-{report.dimension}-{period.start:%Y%m%d}-{period.end:%Y%m%d}",
-        form=form,
-        columns=(report.dimension, *COLUMNS),
-        rows=rows,
-    )

@@ -92,10 +92,8 @@ def set_price(
         sku=sku, unit=unit, currency=settings.CURRENCY, known_to=None
     )
     later = known.filter(valid_from__gt=valid_from).order_by("valid_from").first()
-    replaced = known.filter(valid_from__lte=valid_from).filter(
-        Q(valid_to=None) | Q(valid_to__gt=valid_from)
-    )
-    before = replaced.first()
+    open_then = Q(valid_to=None) | Q(valid_to__gt=valid_from)
+    before = known.filter(open_then, valid_from__lte=valid_from).first()
     if before:
         _end_knowledge(before, valid_from=valid_from, at=at)
     price = Price.objects.create(

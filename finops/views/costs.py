@@ -9,9 +9,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from core.clock import now
+from core.money import show
 from core.tables import chips
 from finops import contexts
 from finops.compare import NEITHER, relative
+from finops.figures import legend
 from finops.forms import ReportFilter
 from finops.labels import FILTERS, LABELS
 from finops.selectors.breakdown import MOST_GROUPS, breakdown
@@ -50,6 +52,7 @@ def costs(request: Request) -> HttpResponseBase:
             at=at,
         )
     sort = request.GET.get("sort", "")
+    figure = contexts.figure(form.scope, period, report, chosen)
     context: dict[str, Any] = {
         "form": form,
         "period": period,
@@ -57,9 +60,11 @@ def costs(request: Request) -> HttpResponseBase:
         "dimension": LABELS[form.dimension],
         "shared_runs": form.dimension in {"tool", "sku", "day"},
         "rows": contexts.ordered(contexts.rows(report, period, chosen), sort),
+        "total": show(report.total.cost, decimals=contexts.decimals(report)),
         "columns": contexts.columns(chosen, sort or "-cost"),
         "delta": relative(report.total.cost, report.total.before, better=NEITHER),
-        "figure": contexts.figure(form.scope, period, report, chosen),
+        "figure": figure,
+        "legend": legend(figure),
         "tabs": contexts.tabs(chosen, form.dimension),
         "periods": contexts.periods(chosen, form.preset),
         "chips": chips(request, FILTERS),

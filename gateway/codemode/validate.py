@@ -170,7 +170,9 @@ def _problem(error: jsonschema_rs.ValidationError, schema: Schema) -> ArgumentPr
 
 
 def _masked(error: jsonschema_rs.ValidationError) -> str:
-    return _short(error.message.replace("\n", " "), 200)
+    # The value stands first and may be long; what is wrong with it stands last.
+    text = error.message.replace("\n", " ")
+    return text if len(text) <= 200 else f"{text[:80]}…{text[-100:]}"
 
 
 Described = tuple[str, str]

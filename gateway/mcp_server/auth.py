@@ -29,13 +29,22 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PRINCIPAL = "tollgate.principal"
 _MAX_BODY_BYTES = 4 * 1024 * 1024
-_NEEDED = {
+NEEDED: Mapping[str, str] = {
     "search": scopes.CATALOG_READ,
     "get_schema": scopes.CATALOG_READ,
     "execute": scopes.RUNS_EXECUTE,
     "get_run": scopes.RUNS_READ,
 }
 _UNAUTHORIZED, _FORBIDDEN = -32001, -32003
+_PARSE, _INVALID = -32700, -32600
+
+
+class _Unfit(Exception):
+    """A body that is no message; the text goes to the client."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
 
 
 class KeyGuard:
@@ -83,18 +92,24 @@ class KeyGuard:
         self, scope: Scope, receive: Receive, send: Send, principal: Principal
     ) -> None:
         if scope["method"] != "POST":
-            await self.app(scope, receive, send)
+            # Nothing is ever sent unasked, so a stream to listen on is not offered.
+            await _answer(
+                send, 405, _INVALID, "Send every message with POST.", "", allow=b"POST"
+            )
             return
         body = await _body(receive)
-        method, needed = _needs(body)
+        try:
+            method, needed = _needs(body)
+        except _Unfit as error:
+            await _answer(send, error.status, error.code, str(error), "")
+            return
         if needed and not scopes.covers(principal.scopes, needed):
-            await in_thread(_record_refusal, principal, method, needed)
+            await in_thread(record_refusal, principal, method, needed)
             await _answer(
                 send,
                 403,
                 _FORBIDDEN,
-                f"This key lacks the scope {needed}, which {method} needs. Ask an "
-                "administrator for a key that has it.",
+                lacks(method, needed),
                 f'Bearer error="insufficient_scope", scope="{needed}"',
             )
             return
@@ -110,7 +125,7 @@ def _address(scope: Scope) -> str:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The request's body, read no further than the limit the next layer enforces."""
+    """The request's body, read no further than the limit."""
     parts, size = [], 0
     while True:
         message = await receive()
@@ -134,19 +149,40 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _needs(body: bytes) -> tuple[str, str]:
-    """The method as people name it, and the scope it needs; empty where none."""
+    """The method as people name it, and the scope it needs; empty where none.
+
+    Raises _Unfit for what is not one message in JSON: were it passed on, a more
+    generous parser could find a call in it that was not checked here.
+    """
+    if len(body) > _MAX_BODY_BYTES:
+        raise _Unfit(413, _INVALID, "A message has at most 4 MiB: send less.")
     try:
         message = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return "", ""
-    if not isinstance(message, Mapping) or message.get("method") != "tools/call":
+    except orjson.JSONDecodeError as error:
+        raise _Unfit(
+            400, _PARSE, f"The message is not JSON in UTF-8: {error}"
+        ) from None
+    if not isinstance(message, Mapping):
+        raise _Unfit(
+            400, _INVALID, "Send one JSON-RPC message at a time; batches are not taken."
+        )
+    if message.get("method") != "tools/call":
         return "", ""
     params = message.get("params")
     name = params.get("name") if isinstance(params, Mapping) else None
-    return str(name), _NEEDED.get(name, "") if isinstance(name, str) else ""
+    return str(name), NEEDED.get(name, "") if isinstance(name, str) else ""
 
 
-def _record_refusal(principal: Principal, method: str, needed: str) -> None:
+def lacks(method: str, needed: str) -> str:
+    """What is said to a key that lacks a scope."""
+    return (
+        f"This key lacks the scope {needed}, which {method} needs. Ask an "
+        "administrator for a key that has it."
+    )
+
+
+def record_refusal(principal: Principal, method: str, needed: str) -> None:
+    """Put on record that a key lacks a scope."""
     record(
         events.SCOPE_REFUSED,
         actor=principal.actor,
@@ -158,7 +194,13 @@ def _record_refusal(principal: Principal, method: str, needed: str) -> None:
 
 
 async def _answer(
-    send: Send, status: int, code: int, message: str, challenge: str
+    send: Send,
+    status: int,
+    code: int,
+    message: str,
+    challenge: str,
+    *,
+    allow: bytes = b"",
 ) -> None:
     body = orjson.dumps(
         {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
@@ -169,5 +211,7 @@ async def _answer(
     ]
     if challenge:
         headers.append((b"www-authenticate", challenge.encode()))
+    if allow:
+        headers.append((b"allow", allow))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -13,15 +13,22 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 
-from core.errors import TollgateError
+from core.errors import Denied, TollgateError
 from gateway.catalog import CatalogTool, usable_by
 from gateway.codemode.agent_tools import AGENT_TOOLS
 from gateway.codemode.definitions import ToolDef
 from gateway.codemode.validate import Validators
 from gateway.mcp_server import tools
-from gateway.mcp_server.auth import PRINCIPAL, KeyGuard
+from gateway.mcp_server.auth import (
+    NEEDED,
+    PRINCIPAL,
+    KeyGuard,
+    lacks,
+    record_refusal,
+)
 from gateway.mcp_server.threads import in_thread
 from gateway.mcp_server.waiting import Completions
+from policy import scopes
 from policy.principal import Principal
 
 _SCHEMAS: dict[str, Mapping[str, Any]] = {
@@ -105,6 +112,7 @@ class Endpoint:
         if params.name in _SCHEMAS:
             self._check(params.name, arguments)
         try:
+            await _check_scope(principal, params.name)
             if params.name == "execute":
                 return await self._execute(principal, arguments)
             if params.name in tools.ANSWERS:
@@ -151,6 +159,15 @@ class Endpoint:
         if isinstance(value, dict):
             return _result(value)
         return types.CallToolResult(content=[_text(value)])
+
+
+async def _check_scope(principal: Principal, name: str) -> None:
+    # KeyGuard has said so already, with the status that the protocol asks for. This
+    # one reads the same name that is about to be called.
+    needed = NEEDED.get(name, "")
+    if needed and not scopes.covers(principal.scopes, needed):
+        await in_thread(record_refusal, principal, name, needed)
+        raise Denied(lacks(name, needed))
 
 
 def _principal(ctx: Any) -> Principal:

@@ -66,38 +66,42 @@ def _limit(kind: str, hard: int, soft: int | None = None) -> dict[str, object]:
     return {"type": kind, "hard": hard, "soft": hard if soft is None else soft}
 
 
+def _process() -> dict[str, object]:
+    return {
+        "user": {"uid": UID, "gid": UID},
+        "cwd": "/tmp",  # noqa: S108 - inside the sandbox
+        "args": [PYTHON, "-s", "-S", "-P", "-B", "-c", _START],
+        "env": [
+            f"LD_LIBRARY_PATH={LIBRARIES}",
+            "MALLOC_ARENA_MAX=1",  # an arena per thread would eat address space
+            "PATH=/usr/bin",
+            "HOME=/tmp",
+            "LANG=C.UTF-8",
+            "PYTHONHASHSEED=0",
+            f"PYTHONTZPATH=/{ZONES}",
+            "PYTHONUTF8=1",
+            "TZ=UTC",
+        ],
+        "capabilities": {},
+        "noNewPrivileges": True,
+        "rlimits": [
+            _limit("RLIMIT_AS", MEMORY_CEILING, 512 << 20),
+            _limit("RLIMIT_NOFILE", 64),
+            _limit("RLIMIT_FSIZE", 16 << 20),
+            _limit("RLIMIT_NPROC", THREAD_CEILING),
+            _limit("RLIMIT_CORE", 0),
+            # below 64 KiB every system call becomes 6 to 10 times slower
+            _limit("RLIMIT_MEMLOCK", 65_536),
+        ],
+    }
+
+
 def bundle(image: Path) -> dict[str, object]:
     """OCI configuration: read-only root, no capability, no network, small /tmp."""
     return {
         "ociVersion": "1.0.2",
         "hostname": "sandbox",
-        "process": {
-            "user": {"uid": UID, "gid": UID},
-            "cwd": "/tmp",  # noqa: S108 - inside the sandbox
-            "args": [PYTHON, "-s", "-S", "-P", "-B", "-c", _START],
-            "env": [
-                f"LD_LIBRARY_PATH={LIBRARIES}",
-                "MALLOC_ARENA_MAX=1",  # an arena per thread would eat address space
-                "PATH=/usr/bin",
-                "HOME=/tmp",
-                "LANG=C.UTF-8",
-                "PYTHONHASHSEED=0",
-                f"PYTHONTZPATH=/{ZONES}",
-                "PYTHONUTF8=1",
-                "TZ=UTC",
-            ],
-            "capabilities": {},
-            "noNewPrivileges": True,
-            "rlimits": [
-                _limit("RLIMIT_AS", MEMORY_CEILING, 512 << 20),
-                _limit("RLIMIT_NOFILE", 64),
-                _limit("RLIMIT_FSIZE", 16 << 20),
-                _limit("RLIMIT_NPROC", THREAD_CEILING),
-                _limit("RLIMIT_CORE", 0),
-                # below 64 KiB every system call becomes 6 to 10 times slower
-                _limit("RLIMIT_MEMLOCK", 65_536),
-            ],
-        },
+        "process": _process(),
         "root": {"path": "root", "readonly": True},
         "annotations": {
             "dev.gvisor.spec.rootfs.source": str(image),

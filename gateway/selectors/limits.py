@@ -16,6 +16,12 @@ class LimitUse:
     unit: str
     share: float
 
+    @property
+    def text(self) -> str:
+        """The use in words: counts are whole, measures have one decimal place."""
+        used = f"{self.used:,}" if isinstance(self.used, int) else f"{self.used:,.1f}"
+        return f"{used} of {self.allowed:,.0f} {self.unit}"
+
 
 def limits_used(run: Run) -> tuple[LimitUse, ...]:
     """Use of each limit by a run that ended; nothing before that."""

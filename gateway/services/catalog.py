@@ -59,7 +59,7 @@ def add_server(
             "transport": transport,
             "url": url,
             "command": list(command),
-            "secret_names": sorted(secrets or {}),
+            "sealed": sorted(secrets or {}),
         },
     )
     return server
@@ -131,14 +131,27 @@ def change_server(
     url: str = "",
     command: Sequence[str] = (),
     secrets: Mapping[str, str] | None = None,
-    timeout_seconds: float = 30.0,
+    description: str | None = None,
+    timeout_seconds: float | None = None,
 ) -> Server:
-    """Change where and how a server is reached; None keeps the stored secrets."""
+    """Change where and how a server is reached; None keeps what is stored.
+
+    Stored headers do not follow a server to another host: whoever may change the
+    address could have them sent to one of their own. Raises Invalid.
+    """
     server = locked_server(server_id)
     _check_address(server.name, server.transport, url, command)
-    before = {"url": server.url, "command": server.command}
+    if secrets is None and server.secrets and _origin(url) != _origin(server.url):
+        raise Invalid(
+            "The stored headers were given for another host: enter them again, or "
+            "remove them."
+        )
+    before = _reached_by(server)
     server.url, server.command = url, list(command)
-    server.timeout_seconds = timeout_seconds
+    if description is not None:
+        server.description = description
+    if timeout_seconds is not None:
+        server.timeout_seconds = timeout_seconds
     if secrets is not None:
         server.set_secret_values(dict(secrets))
     server.revision += 1
@@ -150,10 +163,27 @@ def change_server(
         at=at,
         target=server_target(server),
         before=before,
-        after={"url": url, "command": list(command)},
-        payload={"secrets_replaced": secrets is not None},
+        after=_reached_by(server),
+        payload={
+            "secrets_replaced": secrets is not None,
+            "sealed": sorted(secrets or {}),
+        },
     )
     return server
+
+
+def _reached_by(server: Server) -> dict[str, object]:
+    return {
+        "url": server.url,
+        "command": server.command,
+        "description": server.description,
+        "timeout_seconds": str(server.timeout_seconds),
+    }
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
 
 
 @transaction.atomic

@@ -11,8 +11,10 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
+from audit.services.record import DENY, record
 from core.clock import now
 from core.errors import TollgateError
+from gateway import events
 from gateway.catalog import usable_by
 from gateway.codemode import preflight
 from gateway.models import Run
@@ -29,8 +31,9 @@ from gateway.sandbox.api import (
 )
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import finish, invoke
+from gateway.services.journal import LeaseLost
 from gateway.services.leases import Leases
-from gateway.services.runs import principal_of
+from gateway.services.runs import principal_of, run_target
 from policy.sandbox import TEAM
 from policy.selectors import sandboxing_of
 
@@ -38,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 _FINISH_ATTEMPTS = 20
 _FINISH_PAUSE_SECONDS = 1.0
+_REASONS = 10
 
 
 class IsolatingProvider(Provider, Protocol):
@@ -129,6 +133,7 @@ def _script(
     definitions = holder.usable.definitions
     checked = preflight.check(run.code, definitions)
     if checked.diagnostics:
+        _record_unknown(run, holder, checked.diagnostics)
         return _not_started(checked.diagnostics)
     tools: dict[str, dict[str, str]] = {}
     for name, tool in definitions.items():
@@ -156,14 +161,41 @@ def _script(
         else "",
         require_gvisor=rules.require_gvisor,
     )
-    return provider.run(job, _on_call(holder), cancelled)
+    lost: list[LeaseLost] = []
+    result = provider.run(job, _on_call(holder, lost), cancelled)
+    if not lost:
+        return result
+    error = ScriptError(lost[0].code, lost[0].message, None)
+    return replace(result, ok=False, value=None, error=error)
 
 
-def _on_call(holder: invoke.Holder) -> OnCall:
+def _on_call(holder: invoke.Holder, lost: list[LeaseLost]) -> OnCall:
     def on_call(call: Call) -> Reply:
-        return invoke.invoke(holder, call)
+        try:
+            return invoke.invoke(holder, call)
+        except LeaseLost as error:
+            lost.append(error)
+            raise
 
     return on_call
+
+
+def _record_unknown(
+    run: Run, holder: invoke.Holder, problems: Sequence[preflight.Diagnostic]
+) -> None:
+    """A tool that the key may not call is refused here as it is on the way to it."""
+    named = [one.message for one in problems if one.code == "unknown_tool"]
+    if named:
+        record(
+            events.RUN_REFUSED,
+            actor=holder.principal.actor,
+            at=now(),
+            target=run_target(run),
+            decision=DENY,
+            reasons=named[:_REASONS],
+            payload={"code": "unknown_tool"},
+            run=run.uid,
+        )
 
 
 def _not_started(problems: Sequence[preflight.Diagnostic]) -> Result:

@@ -3,19 +3,22 @@
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from audit.services.record import ALLOW, record
+from audit.redact import redact
+from audit.services.record import ALLOW, build
+from core.prepared import prepared_cursor
 from finops.models import RunFact, UsageEvent
 from finops.services.facts import record_run
 from finops.services.metering import Booked, Payer, Usage, book
 from gateway import completions, events
 from gateway.codemode import tokens
-from gateway.models import Run, Task, ToolCall
+from gateway.models import Run, ToolCall
 from gateway.sandbox.api import Usage as SandboxUsage
 from gateway.services.invoke import estimate_tokens
+from gateway.services.recorded import write
 from gateway.services.runs import principal_of, run_target
 
 _GB = Decimal(1024**3)
@@ -23,7 +26,21 @@ Kind = UsageEvent.Kind
 Known = UsageEvent.Known
 
 
-_WRITTEN = (
+# The lock that an update takes: calls still being written may refer to the row.
+_HOLD = """
+SELECT t.uid FROM gateway_run r JOIN gateway_task t ON t.id = r.task_id
+WHERE r.id = %s AND r.epoch = %s AND r.status IN ('queued', 'running')
+FOR NO KEY UPDATE OF r
+"""
+_CALLS = """
+SELECT step, tool, decision, outcome, effect, result_tokens
+FROM gateway_toolcall WHERE run_id = %s ORDER BY step
+"""
+_WRITTEN_NAMES = {
+    "status",
+    "finished_at",
+    "lease_until",
+    "direct_arguments",
     "value",
     "error",
     "stdout",
@@ -33,7 +50,29 @@ _WRITTEN = (
     "cost",
     "currency",
     "usage",
+}
+_WRITTEN = [
+    field for field in Run._meta.concrete_fields if field.name in _WRITTEN_NAMES
+]
+_COLUMNS = ", ".join(
+    f"{field.column} = %({field.name})s::{field.db_type(connection)}"
+    for field in _WRITTEN
 )
+_END = f"""
+WITH ended AS (UPDATE gateway_run SET {_COLUMNS} WHERE id = %(run)s RETURNING id)
+{{event}} RETURNING id
+"""  # noqa: S608 - the model's own names
+
+
+class CallRow(NamedTuple):
+    """What the bill needs of a call."""
+
+    step: int
+    tool: str
+    decision: str
+    outcome: str
+    effect: str
+    result_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +102,20 @@ def finish(*, run: Run, ending: Ending, definition_tokens: int, at: datetime) ->
 
 @transaction.atomic
 def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> bool:
-    held = Run.objects.filter(
-        pk=run.pk, epoch=run.epoch, status__in=(Run.Status.QUEUED, Run.Status.RUNNING)
-    )
-    # The first statement takes the row's lock and ends the run for everybody else.
-    if not held.update(status=ending.status, finished_at=at, lease_until=None):
+    task = _hold(run)
+    if task is None:
         return False
-    calls = list(
-        run.calls.order_by("step").only(
-            "step", "tool", "decision", "outcome", "effect", "result_tokens"
-        )
-    )
+    calls = _calls(run)
     _close_calls(run, calls, at)
     script, returned = _tokens(run, ending)
-    task = Task.objects.values_list("uid", flat=True).get(pk=run.task_id)
     booked = book(
         payer=_payer(run, task),
         usages=_usages(run, calls, ending.usage, script, returned),
         at=at,
     )
-    run.status, run.finished_at = ending.status, at
+    run.status, run.finished_at, run.lease_until = ending.status, at, None
+    # The runner needed them as they were; from now on they are only shown.
+    run.direct_arguments = redact(run.direct_arguments)
     run.value, run.error = ending.value, ending.error
     run.stdout, run.stdout_truncated = ending.stdout, ending.stdout_truncated
     run.tool_calls = len(calls)
@@ -91,11 +124,16 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     run.usage = _shown_usage(run, ending.usage, script, returned, at)
     if run.mode == Run.Mode.SCRIPT:
         run.usage["isolation"] = ending.isolation
-    run.save(update_fields=_WRITTEN)
     kept = sum(call.result_tokens for call in calls)
     avoided = definition_tokens + kept - script - returned
     _count(run, task, booked, script + returned, avoided)
-    record(
+    _end(run, at)
+    return True
+
+
+def _end(run: Run, at: datetime) -> None:
+    """Save the run as it ended, with its event."""
+    event = build(
         events.RUN_ENDED,
         actor=principal_of(run).actor,
         at=at,
@@ -105,14 +143,32 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
             "status": run.status,
             "error": (run.error or {}).get("code", ""),
             "tool_calls": run.tool_calls,
-            "cost": str(booked.cost),
-            "currency": booked.currency,
+            "cost": str(run.cost),
+            "currency": run.currency,
         },
     )
-    return True
+    values = {
+        field.name: field.get_db_prep_save(getattr(run, field.name), connection)
+        for field in _WRITTEN
+    }
+    write(_END, event, "ended", values | {"run": run.pk})
 
 
-def _close_calls(run: Run, calls: list[ToolCall], at: datetime) -> None:
+def _hold(run: Run) -> str | None:
+    """Lock the run against every other ending; the id of its task."""
+    with prepared_cursor() as cursor:
+        cursor.execute(_HOLD, [run.pk, run.epoch])
+        row = cursor.fetchone()
+    return None if row is None else str(row[0])
+
+
+def _calls(run: Run) -> list[CallRow]:
+    with prepared_cursor() as cursor:
+        cursor.execute(_CALLS, [run.pk])
+        return [CallRow(*row) for row in cursor.fetchall()]
+
+
+def _close_calls(run: Run, calls: list[CallRow], at: datetime) -> None:
     """A call whose outcome never came is lost; an unsafe write may have happened."""
     if all(call.outcome for call in calls):
         return
@@ -145,7 +201,7 @@ def _payer(run: Run, task: str) -> Payer:
 
 def _usages(
     run: Run,
-    calls: list[ToolCall],
+    calls: list[CallRow],
     usage: SandboxUsage,
     script: int,
     returned: int,

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from django.db import transaction
 
 from audit.actor import Target
-from audit.redact import redact
+from audit.redact import hide, redact, secrets_in
 from audit.services.record import build
 from core.canonical import keyed_digest
 from core.clock import now
@@ -145,13 +145,14 @@ def _send(holder: Holder, call: Call, tool: CatalogTool, call_id: int) -> Reply:
     except UpstreamError as error:
         lost = error.sent and tool.effect == Effect.WRITE
         kind = ToolCall.Outcome.UNKNOWN if lost else ToolCall.Outcome.FAILED
-        reply = Reply(
-            error=CallError(error.code, error.message, retryable=error.retryable)
-        )
+        message = hide(error.message, secrets_in(call.arguments))
+        reply = Reply(error=CallError(error.code, message, retryable=error.retryable))
         _settle(holder, call, call_id, kind, reply, time.perf_counter() - started, 0)
         return reply
     if outcome.is_error:
-        message = outcome.message or "The tool reported an error without a text."
+        # Tools like to repeat what they were given, passwords too.
+        message = hide(outcome.message, secrets_in(call.arguments))
+        message = message or "The tool reported an error without a text."
         reply = Reply(error=CallError("tool_error", message, retryable=True))
         kind = ToolCall.Outcome.TOOL_ERROR
     else:

@@ -7,13 +7,11 @@ the run's epoch, so that a worker that lost its lease writes and sends nothing.
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
-
-from django.db import connection
+from typing import Any
 
 from audit.models import Event
-from audit.services.record import insert_from
 from core.errors import TollgateError
+from gateway.services.recorded import write
 
 _INTEND = """
 WITH held AS MATERIALIZED (
@@ -39,7 +37,7 @@ WITH ended AS (
     seconds = %(seconds)s, error = %(error)s, result = %(result)s,
     result_bytes = %(bytes)s, result_tokens = %(tokens)s
   WHERE id = %(call)s AND outcome = '' RETURNING id
-) {event}
+) {event} RETURNING id
 """
 
 
@@ -88,7 +86,7 @@ def intend(
     ``durable`` waits for the disk. With ``refusal`` the call is over at once.
     Raises LeaseLost when the run's epoch has moved on or its key is no longer good.
     """
-    row = _execute(
+    row = write(
         _INTEND,
         event,
         "held",
@@ -134,24 +132,8 @@ def settle(call_id: int, ending: Ending, *, event: Event) -> None:
         "bytes": ending.result_bytes,
         "tokens": ending.result_tokens,
     }
-    if _execute(_SETTLE, event, "ended", values) is None:
+    if write(_SETTLE, event, "ended", values) is None:
         raise LeaseLost("The run was ended while the call was under way.")
-
-
-def _execute(
-    statement: str, event: Event, source: str, values: dict[str, Any]
-) -> tuple[Any, ...] | None:
-    sql, event_values = insert_from(event, source=source)
-    names = [f"event_{number}" for number in range(len(event_values))]
-    named = sql.replace("%s::", "%({})s::").format(*names)
-    if statement is _SETTLE:
-        named += " RETURNING id"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            statement.replace("{event}", named),
-            values | dict(zip(names, event_values, strict=True)),
-        )
-        return cast("tuple[Any, ...] | None", cursor.fetchone())
 
 
 def _json(value: Any) -> str:

@@ -23,6 +23,7 @@ from policy.services.quotas import reserve
 
 LANGUAGES = ("python",)
 DIRECT = "direct"
+_LONGEST_NAME = 200
 
 
 def submit(
@@ -55,7 +56,12 @@ def submit(
 def submit_direct(
     *, principal: Principal, tool: str, arguments: dict[str, Any], at: datetime
 ) -> Run:
-    """Queue one tool call of the classic path; it goes the same way as a script's."""
+    """Queue one tool call of the classic path; it goes the same way as a script's.
+
+    Raises NotFound for what cannot be a tool's name, Denied, QuotaExceeded.
+    """
+    if len(tool) > _LONGEST_NAME or not tool.isprintable():
+        raise NotFound(f"There is no tool {tool[:60]!r}. Use search to see what is.")
     fields = {
         "mode": Run.Mode.DIRECT,
         "direct_tool": tool,
@@ -168,7 +174,7 @@ def _create_run(
             "code_sha256": run.code_sha256,
         },
     )
-    enqueue("gateway.execute_run", queue="runs", run=run.uid)
+    enqueue("gateway.execute_run", queue="runs", swept=True, run=run.uid)
     return run
 
 

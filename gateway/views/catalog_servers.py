@@ -1,7 +1,6 @@
 """Pages of tool servers: list, add, one server, sync and switch."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,21 +9,26 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.dateparse import parse_datetime
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from audit.redact import redact_text
 from audit.services.exports import export
 from core.clock import now
 from core.errors import TollgateError
-from core.jobs import enqueue
 from core.tables import chips, filters_of
 from gateway.filters import ServerFilter
-from gateway.forms import ServerForm
+from gateway.forms import ServerChangeForm, ServerForm
 from gateway.models import Server
 from gateway.selectors.grants import grants_on_server, teams_without
 from gateway.selectors.runs import events_on
 from gateway.selectors.servers import server_named, servers, tools_of
-from gateway.services.catalog import add_server, set_server_status
+from gateway.services.catalog import (
+    add_server,
+    ask_for_sync,
+    change_server,
+    set_server_status,
+)
 from policy.access import AUDIT_READ, CATALOG_ADMIN, CATALOG_READ
 from policy.models import Environment
 from policy.web import Request, actor_of, requires
@@ -49,6 +53,8 @@ _LABELS = {
     "health": "Health",
     "transport": "Transport",
 }
+# The page of a server is a summary: the list of tools has pages and filters.
+_MOST_SHOWN = 50
 # After this long a sync that has not answered will not: the runner is away.
 _SYNC_PATIENCE = timedelta(seconds=90)
 
@@ -114,15 +120,35 @@ def server_add(request: Request) -> HttpResponse:
 
 
 def _begin_sync(request: Request, server: Server, at: datetime) -> HttpResponse:
-    enqueue(
-        "gateway.sync_server",
-        queue="runs",
-        server_id=server.pk,
-        actor=asdict(actor_of(request)),
-    )
+    ask_for_sync(server=server, actor=actor_of(request))
     response = redirect("server", server.name)
     response["Location"] += f"?syncing={at:%Y-%m-%dT%H:%M:%S.%fZ}"
     return response
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires(CATALOG_ADMIN)
+def server_change(request: Request, name: str) -> HttpResponse:
+    """Change where and how a server is reached, then reach it there."""
+    server = server_named(name)
+    form = ServerChangeForm(
+        request.POST if request.method == "POST" else None, server=server
+    )
+    if request.method == "POST" and form.is_valid():
+        at = now()
+        try:
+            change_server(
+                server_id=server.pk, **form.change(), actor=actor_of(request), at=at
+            )
+        except TollgateError as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, f"{name} was changed.")
+            return _begin_sync(request, server, at)
+    context = {"form": form, "server": server, "secret": form[form.secret_field]}
+    status = 422 if form.is_bound else 200
+    return render(request, "catalog/server_change.html", context, status=status)
 
 
 @require_POST
@@ -153,9 +179,12 @@ def server_detail(request: Request, name: str) -> HttpResponse:
     server = server_named(name)
     at = now()
     grants = grants_on_server(server)
+    offered = tools_of(server)
     context = {
         "server": server,
-        "tools": list(tools_of(server)),
+        "tools": list(offered[:_MOST_SHOWN]),
+        "tool_count": offered.count(),
+        "refused": server.refused[:_MOST_SHOWN],
         "sync": _sync_state(server, request.GET.get("syncing", ""), at),
         "address": _address(server),
         "grants": grants,

@@ -6,17 +6,22 @@ from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.http import require_safe
 
+from core.errors import Denied
 from gateway.selectors.metrics import exposition
 
 
 @login_not_required
+@require_safe
 def healthz(_: HttpRequest) -> JsonResponse:
     """This process answers; nothing else is asked."""
     return JsonResponse({"status": "ok"})
 
 
 @login_not_required
+@require_safe
 def readyz(_: HttpRequest) -> JsonResponse:
     """The database, its migrations and the broker are there; 503 names what is not."""
     parts = {"postgresql": _database(), "redis": _broker()}
@@ -45,8 +50,19 @@ def _broker() -> str:
 
 
 @login_not_required
-def metrics(_: HttpRequest) -> HttpResponse:
-    """Prometheus text format: queue, runs, calls, audit and catalog."""
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus text format: queue, runs, calls, audit and catalog.
+
+    With TOLLGATE_METRICS_TOKEN set, that token as bearer is needed; production mode
+    serves nothing without it.
+    """
+    token = settings.METRICS_TOKEN
+    if not token and settings.PRODUCTION:
+        raise Denied("Set TOLLGATE_METRICS_TOKEN to have figures served.")
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if token and not constant_time_compare(given, token):
+        raise Denied("Send the metrics token as 'Authorization: Bearer …'.")
     return HttpResponse(
         exposition(), content_type="text/plain; version=0.0.4; charset=utf-8"
     )

@@ -14,6 +14,7 @@ from gateway.codemode import preflight
 from gateway.codemode.diagnostics import Diagnostic
 from gateway.forms import PlaygroundForm
 from gateway.highlight import lines
+from gateway.models import Run
 from gateway.selectors.identities import (
     playable_key,
     playable_keys,
@@ -35,18 +36,23 @@ def playground(request: Request) -> HttpResponse:
     """The editor; POST checks the script and queues it."""
     if request.method == "POST":
         return _submit(request)
-    context = _frame(request, request.GET.get("key", ""), request.GET.get("q", ""))
-    if uid := request.GET.get("run"):
-        run = run_for(request.access, uid)
+    wanted, query = request.GET.get("key", ""), request.GET.get("q", "")
+    uid = request.GET.get("run", "")
+    run = run_for(request.access, uid) if uid else None
+    context = _frame(request, wanted, query, run)
+    if run is not None:
         context |= run_context(request, run) | {"code": run.code}
     elif snippet := SNIPPETS.get(request.GET.get("snippet", "")):
         context["code"] = snippet.code
     return render(request, "playground/playground.html", context)
 
 
-def _frame(request: Request, wanted: str, query: str) -> dict[str, Any]:
+def _frame(
+    request: Request, wanted: str, query: str, run: Run | None = None
+) -> dict[str, Any]:
     keys = playable_keys(request.access, at=now())
-    key = playable_key(keys, wanted)
+    used = [key for key in keys if run and key.pk == run.key_id_at]
+    key = playable_key(used if used and not wanted else keys, wanted)
     principal = _principal(request, key) if key else None
     return {
         "keys": keys,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rest_framework.exceptions import NotAuthenticated
+from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -80,5 +80,8 @@ def refuse_key(request: Request, principal: Principal, *, needed: str) -> Denied
 def _needed(view: "APIView", name: str, method: str | None) -> str:
     declared: Any = getattr(view, name)
     if isinstance(declared, dict):
-        return str(declared["GET" if method in {"HEAD", "OPTIONS"} else method])
+        known = "GET" if method in {"HEAD", "OPTIONS"} else method
+        if known not in declared:
+            raise MethodNotAllowed(str(method))
+        return str(declared[known])
     return str(declared)

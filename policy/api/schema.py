@@ -1,6 +1,7 @@
 """The OpenAPI document of the REST API."""
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularAPIView
 
 from policy.api.permissions import HasScope
@@ -20,5 +21,6 @@ class SchemaView(SpectacularAPIView):
     """The OpenAPI document, for whoever is known."""
 
     permission_classes = [HasScope]
+    renderer_classes = [OpenApiJsonRenderer, OpenApiYamlRenderer]
     required_scope = ""
     capability = ""

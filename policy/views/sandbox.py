@@ -56,7 +56,7 @@ def gvisor_tool_add(request: Request) -> HttpResponse:
     ):
         messages.success(request, f"{form.cleaned_data['tool']} needs gVisor now.")
     else:
-        errors = [error for group in form.errors.values() for error in group]
+        errors = [str(error) for group in form.errors.values() for error in group]
         messages.error(request, " ".join(errors))
     return redirect("environments")
 

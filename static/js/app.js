@@ -85,6 +85,17 @@ document.addEventListener("change", (event) => {
   }
 });
 
+// What scrolls sideways can be reached by keyboard, even without a link inside.
+function reachScrollers() {
+  for (const frame of $$(".tg-table-frame, .tg-code-lines")) {
+    if (frame.scrollWidth > frame.clientWidth) frame.tabIndex = 0;
+    else frame.removeAttribute("tabindex");
+  }
+}
+reachScrollers();
+window.addEventListener("resize", reachScrollers);
+document.addEventListener("htmx:after:swap", reachScrollers);
+
 function typing(element) {
   return element.closest("input, textarea, select, [contenteditable], dialog[open]");
 }

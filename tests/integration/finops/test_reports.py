@@ -8,9 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from core.period import Period, custom, preset
+from finops.selectors.breakdown import breakdown
 from finops.selectors.reports import Figures, Split, figures, series
 from finops.selectors.scope import Scope
-from tests.builders.finops import AT, make_fact
+from tests.builders.finops import AT, make_fact, make_metered_run, make_usage
 
 pytestmark = pytest.mark.django_db
 
@@ -72,6 +73,38 @@ def test_cost_per_action_is_a_ratio_of_sums() -> None:
 def test_cost_per_action_is_empty_when_nothing_succeeded() -> None:
     make_fact(cost="0.30", status="failed", successful_calls=0)
     assert figures(ALL, DAY).cost_per_action is None
+
+
+def test_what_was_spent_outside_a_run_is_part_of_all_tokens_and_all_cost() -> None:
+    make_fact(tokens=100, cost="0.4", successful_calls=2)
+    make_usage("tokens/definitions", "900", cost="0.2")
+    make_usage("tokens/definitions", "50", cost=None)
+    make_usage("tokens/result", "7000", cost="9", run="run_x")  # in its run's fact
+    make_usage("tokens/definitions", "1", cost="5", at=DAY.end)
+    found = figures(ALL, DAY)
+    assert (found.tokens, found.cost, found.unrated) == (1050, Decimal("0.6"), 1)
+    assert found.cost_per_action == Decimal("0.3")
+    [bucket] = [bucket for bucket in series(ALL, DAY) if bucket.runs]
+    assert (bucket.tokens_per_task, bucket.cost_per_action) == (1050, Decimal("0.3"))
+    # It has no mode, and no other team's is seen.
+    assert figures(Scope(teams=None, mode="script"), DAY).tokens == 100
+    assert figures(Scope(teams=frozenset({"sales"})), DAY).tokens == 0
+
+
+def test_an_hour_with_definitions_alone_has_no_figure() -> None:
+    make_usage("tokens/definitions", "900", cost="0.2")
+    assert {bucket.tokens_per_task for bucket in series(ALL, DAY)} == {None}
+    assert {bucket.cost_per_action for bucket in series(ALL, DAY)} == {None}
+
+
+def test_the_figures_agree_with_the_ledger() -> None:
+    make_metered_run(calls=3, tokens=500)
+    make_metered_run(calls=1, tokens=20, status="failed", team="sales")
+    make_usage("tokens/definitions", "900", cost="0.0027")
+    whole = breakdown(ALL, DAY, "team").total
+    found = figures(ALL, DAY)
+    assert found.cost == whole.cost == Decimal("0.00826")
+    assert found.tokens == whole.tokens == 1420
 
 
 def test_costs_in_another_currency_are_not_added() -> None:

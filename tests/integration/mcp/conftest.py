@@ -1,11 +1,12 @@
 """Two teams with keys of every kind, and servers of which each team sees a part."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from pytest_django.plugin import DjangoDbBlocker
 
 from core.clock import now
 from finops.services.prices import ensure_default_prices
@@ -21,7 +22,7 @@ from tests.builders.identity import (
     make_key,
     make_team,
 )
-from tests.stack import ROOT, Stack
+from tests.stack import ROOT, Stack, running
 
 READ_ONLY = ("tools:*", "catalog:read", "runs:read")
 
@@ -65,7 +66,14 @@ def add(
     return server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def stack(django_db_blocker: DjangoDbBlocker) -> Iterator[Stack]:
+    """A stack for the tests of this folder."""
+    with running(django_db_blocker) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
 def world(stack: Stack) -> World:
     """The stack with its rows."""
     urls = {name: stack.sample_server(name) for name in ("shop", "crm")}

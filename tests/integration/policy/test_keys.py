@@ -1,12 +1,13 @@
 """Keys: shown once, hashed, refused once they end, and never more than granted."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from audit.models import Event
 from core.errors import Denied, Invalid, NotFound
 from policy.models import ApiKey, ServiceAccount
+from policy.principal import Principal
 from policy.services import keys
 from policy.services.delegation import check_delegation
 from policy.services.keys import KeyRefused
@@ -24,10 +25,10 @@ pytestmark = pytest.mark.django_db
 LATER = AT + timedelta(hours=1)
 
 
-def _try(text: str, *, at: object = LATER) -> keys.Principal:
+def _try(text: str, *, at: datetime = LATER) -> Principal:
     return keys.authenticate(
         text=text,
-        at=at,  # type: ignore[arg-type]
+        at=at,
         address="10.0.0.9",
         request_id="req_1",
     )

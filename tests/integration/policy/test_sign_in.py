@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.http import HttpRequest
 from django.test import Client
 
 from audit.models import Event
@@ -113,7 +114,7 @@ def _attempt(
     at_minutes: int = 0,
 ) -> User:
     return sessions.sign_in(
-        request=None,
+        request=HttpRequest(),
         username=username,
         password=password,
         address=address,

@@ -1,5 +1,9 @@
 """Canonical bytes and keyed digests."""
 
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
 from core.canonical import canonical, keyed_digest
 
 
@@ -20,3 +24,28 @@ def test_digests_are_bound_to_their_purpose() -> None:
     assert keyed_digest(value, purpose="x") == keyed_digest(value, purpose="x")
     assert keyed_digest(value, purpose="x") != keyed_digest(value, purpose="y")
     assert keyed_digest(value, purpose="x") != keyed_digest({"a": 2}, purpose="x")
+
+
+_SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(_VALUES)
+def test_the_short_way_gives_the_same_bytes_as_the_standard(value: object) -> None:
+    assert canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
+
+
+def test_what_json_cannot_hold_becomes_text() -> None:
+    assert canonical({"half": "\ud800", "nan": float("nan")}) == (
+        b'{"half":"\\\\ud800","nan":"nan"}'
+    )

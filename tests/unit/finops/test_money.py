@@ -56,6 +56,10 @@ def test_currencies_do_not_mix() -> None:
         ("0", "0.00"),
         ("1234.5", "1,234.50"),
         ("0.01", "0.01"),
+        ("0.0145", "0.0145"),
+        ("0.51", "0.51"),
+        ("0.5", "0.50"),
+        ("0.1934", "0.193"),
         ("0.009", "0.009"),
         ("0.000123456", "0.000123"),
         ("0.000000000001", "0.000000000001"),
@@ -64,3 +68,25 @@ def test_currencies_do_not_mix() -> None:
 )
 def test_amounts_read_well(amount: str, text: str) -> None:
     assert show(Decimal(amount)) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "decimals", "text"),
+    [
+        ("1.03", 6, "1.030000"),
+        ("0.000518", 6, "0.000518"),
+        ("0.0000001", 6, "< 0.000001"),
+        ("0", 4, "0.0000"),
+        ("1234.5", 2, "1,234.50"),
+    ],
+)
+def test_a_column_has_one_number_of_decimals(
+    amount: str, decimals: int, text: str
+) -> None:
+    assert show(Decimal(amount), decimals=decimals) == text
+
+
+@given(amounts)
+def test_what_is_not_nothing_never_reads_as_nothing(amount: Decimal) -> None:
+    digits = set(show(amount)) | set(show(amount, decimals=4))
+    assert (digits & set("123456789") != set()) == (amount != 0)

@@ -98,7 +98,7 @@ def call(request: dict[str, Any]) -> dict[str, Any] | None:
         send({"jsonrpc": "2.0", "id": "p1", "method": "ping"})
         pong = json.loads(sys.stdin.readline())
         return text(json.dumps(pong))
-    results: dict[str, Any] = {
+    results: dict[str, dict[str, Any]] = {
         "good": text(json.dumps(arguments)),
         "environment": text(json.dumps(dict(os.environ))),
         "pid": text(str(os.getpid())),
@@ -119,8 +119,7 @@ def call(request: dict[str, Any]) -> dict[str, Any] | None:
     }
     if name not in results:
         return {"error": {"code": -32602, "message": f"Unknown tool: {name}"}}
-    found: dict[str, Any] = results[name]
-    return found
+    return results[name]
 
 
 def reply(request: dict[str, Any]) -> dict[str, Any] | None:

@@ -175,11 +175,14 @@ def test_auditors_and_finance_do_not_run_scripts(
 def test_a_run_is_opened_again_with_its_script(
     cast: Cast, crm: Server, key: ApiKey, browse: Browse
 ) -> None:
-    run = make_run(team="sales", code="return 'kept'", at=now())
+    other = make_key(make_account(cast.team), name="older").key
+    run = make_run(team="sales", code="return 'kept'", at=now(), key_id_at=other.pk)
     make_call(run)
     client = browse(cast.member)
     html = client.get(reverse("playground") + f"?run={run.uid}").content.decode()
     assert "return &#x27;kept&#x27;</textarea>" in html
+    assert f'<option value="{other.pk}" selected>' in html
+    assert f'href="/runs/{run.uid}/#step-1"' in html
     theirs = make_run(team="support", at=now())
     assert client.get(f"/playground/?run={theirs.uid}").status_code == 404
     assert client.get(f"/playground/{theirs.uid}/outcome/").status_code == 404

@@ -1,0 +1,185 @@
+"""A browser before a stack that really runs: sign in, look, and be strict about it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    sync_playwright,
+)
+from pytest_django.plugin import DjangoDbBlocker
+
+from audit.models import Event
+from core.clock import now
+from finops.services.prices import ensure_default_prices
+from gateway.services import access
+from tests.builders.catalog import make_server, make_tool, make_version
+from tests.builders.identity import ACTOR, AT, Cast, make_cast, make_environment
+from tests.builders.runs import make_call, make_run, make_task
+from tests.stack import Stack, running
+
+PASSWORD = "e2e-pass-phrase-only"
+CHROMIUM = "/usr/bin/chromium"
+WIDE, NARROW = 1440, 390
+_HEIGHT = 900
+ERROR = {
+    "code": "script_error",
+    "message": "KeyError: 'totl'",
+    "line": 4,
+    "retryable": False,
+    "suggestions": ["total"],
+}
+# The browser reports a refused form or a refusal as an error of its own.
+_EXPECTED = ("status of 422", "status of 403", "status of 404")
+
+
+@dataclass(slots=True)
+class Visitor:
+    """One person's page, and everything the browser complained about on it."""
+
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", lambda message: self._said(message))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not any(
+            words in message.text for words in _EXPECTED
+        ):
+            self.complaints.append(f"{self.page.url}: {message.text}")
+
+    def open(self, path: str) -> Response | None:
+        """Go to a path of the stack."""
+        return self.page.goto(f"{self.url}{path}")
+
+    def sign_in(self, username: str) -> None:
+        """Sign in with the form."""
+        self.open("/sign-in/")
+        self.page.get_by_label("User name").fill(username)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(lambda url: "/sign-in/" not in url)
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        width: int = self.page.evaluate(
+            "(root => root.scrollWidth - root.clientWidth)(document.documentElement)"
+        )
+        return width
+
+    def axe(self) -> list[str]:
+        """What axe-core finds wrong: rule, first element and why."""
+        source = settings.BASE_DIR / "static/vendor/axe/axe.min.js"
+        self.page.evaluate(source.read_text(encoding="utf-8"))
+        found = self.page.evaluate(
+            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa',"
+            " 'wcag22aa', 'best-practice']})"
+        )
+        return [
+            f"{self.page.url} {one['id']}: {one['nodes'][0]['html'][:200]} "
+            f"{one['nodes'][0].get('failureSummary', '')[:300]}"
+            for one in found["violations"]
+        ]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="package")
+def stack(django_db_blocker: DjangoDbBlocker) -> Iterator[Stack]:
+    """A stack for the tests of this folder."""
+    with running(django_db_blocker) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def people(stack: Stack) -> Cast:
+    """The usual people, who can sign in, with environments and default prices."""
+    with stack.database():
+        cast = make_cast()
+        for user in (cast.member, cast.auditor, cast.finance, cast.admin):
+            user.set_password(PASSWORD)
+            user.save(update_fields=["password"])
+        for position, slug in enumerate(("dev", "staging", "prod")):
+            make_environment(slug, position=position)
+        ensure_default_prices(at=AT)
+    return cast
+
+
+@pytest.fixture(scope="package")
+def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
+    """Rows that fill the pages, and the paths of single things among them."""
+    at = now() - timedelta(hours=2)
+    with stack.database():
+        odd = {"name": "odd", "reason": "Its schema is a list."}
+        billing = make_server(name="billing", refused=[odd])
+        tool = make_tool(
+            billing, environments=[make_environment("dev")], tags=["sales"]
+        )
+        make_version(tool, description="Orders since a day, at most 1,000.")
+        make_tool(billing, name="set_tier", effect="idempotent_write", confirmed_by="")
+        make_server(name="ruin", status="draft", last_error="Connection refused.")
+        access.grant_server(team=people.team, server=billing, actor=ACTOR, at=at)
+        task = make_task(label="weekly report", team="sales")
+        failed = make_run(task=task, team="sales", at=at, status="failed", error=ERROR)
+        make_call(failed, outcome="denied", decision="deny")
+        make_call(failed, outcome="tool_error", error={"code": "e", "message": "No."})
+        run = make_run(task=task, team="sales", at=at, value=[1], stdout="1 row\n")
+        make_call(run)
+        make_run(team="sales", at=at, status="running")
+        event = Event.objects.order_by("-pk").first()
+    assert event is not None
+    return (
+        "/catalog/servers/add/",
+        "/catalog/servers/billing/",
+        "/catalog/servers/ruin/",
+        "/catalog/tools/billing/list_orders/",
+        "/catalog/tools/billing/set_tier/",
+        "/settings/teams/sales/",
+        "/settings/keys/create/?team=sales",
+        f"/runs/{failed.uid}/",
+        f"/runs/{run.uid}/",
+        f"/playground/?run={failed.uid}",
+        f"/audit/{event.uid}/",
+    )
+
+
+def visit(
+    browser: Browser, stack: Stack, *, width: int = WIDE, dark: bool = False
+) -> tuple[BrowserContext, Visitor]:
+    """A fresh window; close the context when done."""
+    context = browser.new_context(
+        viewport={"width": width, "height": _HEIGHT},
+        color_scheme="dark" if dark else "light",
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(20_000)
+    return context, Visitor(context.new_page(), stack.url)
+
+
+@pytest.fixture
+def admin(browser: Browser, stack: Stack, people: Cast) -> Iterator[Visitor]:
+    """Erin, an administrator, signed in; the browser must have had no complaint."""
+    context, visitor = visit(browser, stack)
+    visitor.sign_in("erin")
+    yield visitor
+    context.close()
+    assert visitor.complaints == []

@@ -1,0 +1,1 @@
+"""Tool servers that only these tests need."""

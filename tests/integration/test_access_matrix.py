@@ -1,0 +1,288 @@
+"""Every address × every role: who is let in, and that refusals change nothing.
+
+The table below has one line per address and method:
+
+    row("GET", "team", "S4+++3+", slug="sales")
+
+A line gives the method, the name of the URL, one letter for each of the CAST in their
+order, and the URL's arguments; "@run" stands for the world's run, see ``world``.
+
+    S asked to sign in (a redirect to the page, or 401 from the API)    + let in
+    3 refused with 403, on record    4 not found    5 method not allowed
+    K refused with 403, since it takes a key and no person
+
+For a new page, add a line. The tests fail while an address has none, and when a page
+without a POST line accepts a POST. ``body=`` is what is posted, ``json=True`` sends it
+as JSON.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import transaction
+from django.http.response import HttpResponseBase
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from audit.models import Event
+from policy.models import Membership, Quota, User
+from tests.builders.audit import make_event
+from tests.builders.catalog import make_server, make_tool
+from tests.builders.identity import make_account, make_cast, make_key
+from tests.builders.runs import make_run
+
+CAST = ("anonymous", "outsider", "member", "approver", "auditor", "finance", "admin")
+REFUSED = {"S": (302, 401), "3": (403,), "K": (403,), "4": (404,), "5": (405,)}
+LET_IN = (200, 201, 202, 204, 302, 422)
+
+
+@dataclass(frozen=True)
+class Row:
+    method: str
+    name: str
+    letters: str
+    arguments: dict[str, Any]
+    body: Mapping[str, Any] = field(default_factory=dict)
+    json: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.name}"
+
+
+def row(
+    method: str,
+    name: str,
+    letters: str,
+    /,
+    body: Mapping[str, Any] | None = None,
+    json: bool = False,
+    **arguments: Any,
+) -> Row:
+    assert len(letters) == len(CAST), f"{name}: one letter for each of {CAST}"
+    return Row(method, name, letters, arguments, body or {}, json)
+
+
+_TOOL: dict[str, Any] = {"server": "crm", "name": "list_orders"}
+_GRANT = {"team": "sales", "server": "crm", "tool": ""}
+_TEAM = {"name": "A", "slug": "a", "cost_centre": "C"}
+_ROLE = {"username": "mallory", "role": "admin"}
+_NAMED = {"name": "A", "slug": "a"}
+_QUOTA = {"metric": "runs", "window": "day", "limit": "1"}
+_PERSON = {"username": "zoe", "password": "long-and-odd-7"}
+_PLACE = {"name": "E", "slug": "e", "position": "1"}
+_WHY = {"reason": "r"}
+_NEW_KEY = {
+    "team": "sales",
+    "service_account": "agent",
+    "name": "n",
+    "environment": "dev",
+    "scopes": ["tools:*"],
+}
+
+TABLE = (
+    # Health and session
+    row("GET", "healthz", "+++++++"),
+    row("GET", "readyz", "+++++++"),
+    row("GET", "metrics", "+++++++"),
+    row("POST", "healthz", "+++++++"),
+    row("POST", "readyz", "+++++++"),
+    row("POST", "metrics", "+++++++"),
+    row("GET", "sign_in", "+++++++"),
+    row("POST", "sign_in", "+++++++", body={"username": "alice", "password": "x"}),
+    row("POST", "sign_out", "S++++++"),
+    # Overview, runs and playground
+    row("GET", "overview", "S++++++"),
+    row("GET", "runs", "S++++++"),
+    row("GET", "run", "S4+++++", uid="@run"),
+    row("POST", "run_cancel", "S4++33+", uid="@run"),
+    row("GET", "playground", "S+++33+"),
+    row("POST", "playground", "S+++33+", body={"code": "return 1"}),
+    row("GET", "playground_tools", "S+++33+"),
+    row("GET", "playground_outcome", "S4++33+", uid="@run"),
+    # Catalog
+    row("GET", "servers", "S++++++"),
+    row("GET", "server", "S++++++", name="crm"),
+    row("GET", "server_add", "S33333+"),
+    row("POST", "server_add", "S33333+", body={"name": "x"}),
+    row("GET", "server_change", "S33333+", name="crm"),
+    row("POST", "server_change", "S33333+", name="crm", body={"url": "http://x/mcp"}),
+    row("POST", "server_sync", "S33333+", name="crm"),
+    row("POST", "server_status", "S33333+", name="crm", body={"status": "disabled"}),
+    row("GET", "tools", "S++++++"),
+    row("GET", "tool", "S++++++", **_TOOL),
+    row("POST", "tool_effect", "S33333+", body={"effect": "write"}, **_TOOL),
+    row("POST", "tool_environments", "S33333+", body={"environments": []}, **_TOOL),
+    row("POST", "tool_tags", "S33333+", body={"tags": "x"}, **_TOOL),
+    row("POST", "tool_direct", "S33333+", body={"direct": "on"}, **_TOOL),
+    row("POST", "tools_review", "S33333+", body={"act": "confirm", "tool": "@tool"}),
+    row("POST", "grant_give", "S33333+", body=_GRANT),
+    row("POST", "grant_take", "S33333+", body=_GRANT),
+    # Costs
+    row("GET", "costs", "S++++++"),
+    row("GET", "prices", "S++++++"),
+    row("POST", "price_set", "S3333++", body={"sku": "sandbox/cpu", "amount": "1"}),
+    # Settings
+    row("GET", "teams", "S++++3+"),
+    row("GET", "team_add", "S33333+"),
+    row("POST", "team_add", "S33333+", body=_TEAM),
+    row("GET", "team", "S4+++3+", slug="sales"),
+    row("POST", "member_add", "S33333+", slug="sales", body=_ROLE),
+    row("POST", "member_remove", "S33333+", slug="sales", pk="@membership"),
+    row("POST", "project_add", "S33333+", slug="sales", body=_NAMED),
+    row("POST", "account_add", "S33333+", slug="sales", body={"name": "a"}),
+    row("POST", "quota_set", "S33333+", slug="sales", body=_QUOTA),
+    row("POST", "quota_remove", "S33333+", slug="sales", pk="@quota"),
+    row("GET", "people", "S33333+"),
+    row("GET", "person_add", "S33333+"),
+    row("POST", "person_add", "S33333+", body=_PERSON),
+    row("GET", "environments", "S++++3+"),
+    row("POST", "environments", "S33333+", body=_PLACE),
+    row("GET", "keys", "S++++3+"),
+    row("GET", "key_create", "S33333+"),
+    row("POST", "key_create", "S33333+", body={"name": "n"}),
+    row("GET", "key_revoke", "S33333+", pk="@key"),
+    row("POST", "key_revoke", "S33333+", pk="@key", body=_WHY),
+    # Audit
+    row("GET", "audit", "S333+3+"),
+    row("GET", "event", "S333+3+", uid="@event"),
+    # REST API, as people with a session
+    row("GET", "api_schema", "S++++++"),
+    row("GET", "api_servers", "S++++++"),
+    row("GET", "api_tools", "S++++++"),
+    row("GET", "api_tool", "S++++++", **_TOOL),
+    row("GET", "api_runs", "S++++++"),
+    row("POST", "api_runs", "SKKK33K", body={"code": "return 1"}, json=True),
+    row("GET", "api_run", "S4+++++", uid="@run"),
+    row("POST", "api_run_cancel", "S4++33+", uid="@run", json=True),
+    row("GET", "api_teams", "S++++3+"),
+    row("GET", "api_keys", "S++++3+"),
+    row("POST", "api_keys", "S33333+", body=_NEW_KEY, json=True),
+    row("POST", "api_key_revoke", "S33333+", pk="@key", body=_WHY, json=True),
+    row("GET", "api_events", "S333+3+"),
+    row("GET", "api_event", "S333+3+", uid="@event"),
+)  # fmt: skip
+
+
+@pytest.fixture
+def world(db: None) -> dict[str, Any]:
+    """The people, and one of each thing, all of the sales team."""
+    cast = make_cast()
+    server = make_server(name="crm")
+    tool = make_tool(server, name="list_orders")
+    quota = Quota.objects.create(team=cast.team, metric="calls", window="day", limit=9)
+    return {
+        "anonymous": None,
+        **{name: getattr(cast, name) for name in CAST[1:]},
+        "run": make_run(team="sales", status="running").uid,
+        "key": make_key(make_account(cast.team)).key.pk,
+        "event": make_event().uid,
+        "membership": Membership.objects.get(user=cast.member).pk,
+        "quota": quota.pk,
+        "tool": tool.pk,
+    }
+
+
+def _patterns(
+    patterns: list[URLPattern | URLResolver],
+) -> Iterator[URLPattern]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _patterns(pattern.url_patterns)
+        else:
+            yield pattern
+
+
+def test_every_address_has_a_line() -> None:
+    names = {pattern.name for pattern in _patterns(get_resolver().url_patterns)}
+    assert None not in names, "every address needs a name"
+    assert names - {line.name for line in TABLE} == set(), "add a line to TABLE"
+    assert {line.name for line in TABLE} - names == set(), "these are gone"
+
+
+@pytest.mark.parametrize("line", TABLE, ids=str)
+def test_each_role_gets_in_or_is_refused_and_changes_nothing(
+    line: Row, world: dict[str, Any]
+) -> None:
+    before = _state()
+    for who, letter in zip(CAST, line.letters, strict=True):
+        with transaction.atomic():
+            denials = Event.objects.filter(name="access.denied").count()
+            response = _send(line, world, world[who])
+            said = f"{line} as {who}: {response.status_code}"
+            if letter == "+":
+                assert response.status_code in LET_IN, said
+                assert not _asks_to_sign_in(response), said
+            else:
+                assert response.status_code in REFUSED[letter], said
+                assert (letter == "S") == _asks_to_sign_in(response), said
+                if line.method == "POST":
+                    assert _state() == before, f"{said}, yet something changed"
+            if letter == "3":
+                now_denied = Event.objects.filter(name="access.denied").count()
+                assert now_denied == denials + 1, f"{said}, but not on record"
+            transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("name", sorted({line.name for line in TABLE}))
+def test_an_address_without_a_post_line_takes_no_post(
+    name: str, world: dict[str, Any]
+) -> None:
+    lines = [line for line in TABLE if line.name == name]
+    if any(line.method == "POST" for line in lines):
+        return
+    post = Row("POST", name, lines[0].letters, lines[0].arguments)
+    response = _send(post, world, world["admin"])
+    assert response.status_code == 405, f"POST {name}: {response.status_code}"
+
+
+def _asks_to_sign_in(response: HttpResponseBase) -> bool:
+    if response.status_code == 302:
+        return str(response.headers["Location"]).startswith("/sign-in/?")
+    return response.status_code == 401
+
+
+def _send(line: Row, world: dict[str, Any], user: User | None) -> HttpResponseBase:
+    client = Client(raise_request_exception=True)
+    if user is not None:
+        client.force_login(user)
+    path = reverse(line.name, kwargs=_filled(line.arguments, world))
+    if line.method == "GET":
+        return client.get(path)
+    body = _filled(line.body, world)
+    if line.json:
+        return client.post(path, json.dumps(body), content_type="application/json")
+    return client.post(path, body)
+
+
+def _filled(values: Mapping[str, Any], world: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: world[value[1:]]
+        if isinstance(value, str) and value.startswith("@")
+        else value
+        for key, value in values.items()
+    }
+
+
+def _state() -> dict[str, list[Any]]:
+    """Every row there is, but for what a refusal itself writes: trail and session."""
+    kept = {"audit.event", "sessions.session"}
+    models = [
+        model for model in apps.get_models() if model._meta.label_lower not in kept
+    ]
+    return {
+        model._meta.label: list(
+            model._default_manager.order_by("pk").values_list(
+                *(
+                    column.attname
+                    for column in model._meta.concrete_fields
+                    # Signing in is not what is tried here.
+                    if column.attname not in {"last_login"}
+                )
+            )
+        )
+        for model in models
+    }
