@@ -15,7 +15,7 @@ from audit.services.record import DENY, record
 from core.clock import now
 from core.errors import TollgateError
 from gateway import events
-from gateway.catalog import usable_by
+from gateway.catalog import sandboxing_for, usable_by
 from gateway.codemode import preflight
 from gateway.models import Run
 from gateway.sandbox.api import (
@@ -35,7 +35,6 @@ from gateway.services.journal import LeaseLost
 from gateway.services.leases import Leases
 from gateway.services.runs import principal_of, run_target
 from policy.sandbox import TEAM
-from policy.selectors import sandboxing_of
 
 logger = logging.getLogger(__name__)
 
@@ -139,11 +138,7 @@ def _script(
     for name, tool in definitions.items():
         tools.setdefault(tool.server, {})[tool.name] = name
     principal = holder.principal
-    rules = sandboxing_of(
-        environment=principal.environment,
-        team_id=principal.team_id,
-        key_id=principal.key_id,
-    )
+    rules = sandboxing_for(principal, holder.usable.policy_revision)
     provider = sandboxes()
     if not provider.isolated:
         holder = replace(holder, needs_gvisor=rules.needs_gvisor)
