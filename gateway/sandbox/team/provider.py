@@ -66,6 +66,7 @@ class TeamProvider:
         self._lock = threading.Lock()
         self._changed = threading.Condition()
         self._sandboxes: dict[str, list[TeamSandbox]] = {}
+        self._retired: list[TeamSandbox] = []
         self._open = False
         self._closing = False
         self._image: Image | None = None
@@ -207,7 +208,7 @@ class TeamProvider:
         everything = [s for group in self._sandboxes.values() for s in group]
         if len(everything) < self._most:
             return True
-        idle = [s for s in everything if not s.in_flight]
+        idle = [s for s in everything if not s.in_flight and not s.holders]
         if not idle:
             return False
         self._retire(min(idle, key=lambda sandbox: sandbox.idle_since))
@@ -234,11 +235,12 @@ class TeamProvider:
                 _log.exception("team sandboxes")
 
     def _look_after(self) -> None:
+        self._bury()
         now = time.monotonic()
         for sandbox in [s for group in self._sandboxes.values() for s in group]:
             if not sandbox.retired and sandbox.worn(self._wear):
                 sandbox.retired = True
-            idle = not sandbox.in_flight
+            idle = not sandbox.in_flight and not sandbox.holders
             gone = not sandbox.member.alive
             unused = idle and now - sandbox.idle_since > self._idle_seconds
             if gone or unused or (idle and sandbox.retired):
@@ -247,6 +249,7 @@ class TeamProvider:
                 sandbox.freeze()
 
     def _retire(self, sandbox: TeamSandbox) -> None:
+        """End it now; its remains go when no thread uses its descriptors any more."""
         sandbox.kill()
         group = self._sandboxes.get(sandbox.tenant, [])
         with contextlib.suppress(ValueError):
@@ -254,8 +257,14 @@ class TeamProvider:
         if not group:
             self._sandboxes.pop(sandbox.tenant, None)
         self._watch.remove(sandbox)
-        sandbox.join()
-        self._pool.discard(sandbox.member)
+        self._retired.append(sandbox)
+        self._bury()
+
+    def _bury(self) -> None:
+        for sandbox in [s for s in self._retired if not s.holders]:
+            self._retired.remove(sandbox)
+            sandbox.join()
+            self._pool.discard(sandbox.member)
 
     def close(self) -> None:
         """See Provider.close; the fallback is closed by whoever made it."""
@@ -270,14 +279,17 @@ class TeamProvider:
         self._keeper.join()
         with self._changed:
             everything = [s for group in self._sandboxes.values() for s in group]
+            everything += self._retired
         for sandbox in everything:
             sandbox.end("cancelled" if self._closing else "sandbox_died")
         deadline = time.monotonic() + _CLOSE_SECONDS
-        while any(s.in_flight for s in everything) and time.monotonic() < deadline:
+        while any(s.holders for s in everything) and time.monotonic() < deadline:
             time.sleep(0.01)
         with self._changed:
             for sandbox in everything:
-                self._retire(sandbox)
+                if sandbox not in self._retired:
+                    self._retire(sandbox)
+            self._bury()
         self._pool.close()
         self._namespace.close()
         self._executor.shutdown(wait=True)

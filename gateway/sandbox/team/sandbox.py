@@ -63,6 +63,8 @@ class TeamSandbox:
         self.lock = threading.RLock()
         self._left = left
         """Called when a run has left, or the sandbox is gone."""
+        self.holders = 0
+        """Threads that may still use it: its descriptors stay open until then."""
         self._runs: dict[int, Talk] = {}
         self._closing: dict[int, float] = {}
         self._reader = NumberedReader()
@@ -102,6 +104,7 @@ class TeamSandbox:
                 allowed += other.job.limits.cpu_seconds
             talk.cpu_base, talk.cpu_allowance = self._cpu, allowed
             self._runs[talk.number] = talk
+            self.holders += 1
             self._reader.allow(max(run.most_bytes for run in self._runs.values()))
             self.served += 1
             if self._frozen:
@@ -114,6 +117,7 @@ class TeamSandbox:
         """Let go of a run; what still runs of it in the sandbox is stopped."""
         with self.lock:
             self._account()
+            self.holders -= 1
             if self._runs.pop(talk.number, None) is not None:
                 if talk.ending is None and not self.retired:
                     self._closing[talk.number] = time.monotonic() + _END_SECONDS
