@@ -1,6 +1,6 @@
 """Every benchmark, one after the other, each in a process of its own; JSON lines.
 
-python -m benchmarks [execute] [sandbox] [search]
+python -m benchmarks [execute] [sandbox] [isolation] [search]
 """
 
 import argparse
@@ -10,6 +10,7 @@ import sys
 BENCHMARKS = {
     "execute": (),
     "sandbox": ("--rounds", "10"),
+    "isolation": ("--seconds", "5"),
     "search": (),
 }
 

@@ -29,7 +29,7 @@ from gateway.sandbox.errors import (
     Violation,
 )
 from gateway.sandbox.process import cpu_seconds
-from gateway.sandbox.team.talk import OUTSIDE, Talk
+from gateway.sandbox.team.talk import OUTSIDE, Talk, mentioned
 from gateway.sandbox.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -200,7 +200,7 @@ class _Script:
             "code": self._talk.job.code,
             "seed": str(self._talk.job.seed),
             "started_at": self._talk.job.started_at,
-            "tools": self._talk.job.tools,
+            "tools": mentioned(self._talk.job).tools,
             "limits": {name: getattr(limits, name) for name in limits.__slots__},
             "monty": self._more,
         }

@@ -230,7 +230,7 @@ def _finish(run: Run, holder: invoke.Holder, result: Result) -> None:
         try:
             finish.finish(
                 run=run,
-                ending=_ending(result),
+                ending=_ending(result, holder),
                 definition_tokens=holder.usable.definition_tokens,
                 at=now(),
             )
@@ -244,10 +244,11 @@ def _finish(run: Run, holder: invoke.Holder, result: Result) -> None:
             return
 
 
-def _ending(result: Result) -> finish.Ending:
+def _ending(result: Result, holder: invoke.Holder) -> finish.Ending:
     status = Run.Status.SUCCEEDED if result.ok else Run.Status.FAILED
     if result.error is not None and result.error.code == "cancelled":
         status = Run.Status.CANCELLED
+    rules = sandboxing_for(holder.principal, holder.usable.policy_revision)
     error: dict[str, Any] | None = asdict(result.error) if result.error else None
     return finish.Ending(
         status=status,
@@ -256,5 +257,9 @@ def _ending(result: Result) -> finish.Ending:
         stdout_truncated=result.stdout_truncated,
         error=error,
         usage=result.usage,
-        isolation={"level": result.level, "note": result.note},
+        isolation={
+            "level": result.level,
+            "note": result.note,
+            "limits": dict(rules.limits),
+        },
     )

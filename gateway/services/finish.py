@@ -85,8 +85,8 @@ class Ending:
     stdout_truncated: bool
     error: dict[str, Any] | None
     usage: SandboxUsage
-    isolation: dict[str, str] = field(default_factory=dict)
-    """What kept the run apart, and why it was not what was asked for."""
+    isolation: dict[str, Any] = field(default_factory=dict)
+    """What kept the run apart, why it was not what was asked for, limits set."""
 
 
 def finish(*, run: Run, ending: Ending, definition_tokens: int, at: datetime) -> bool:

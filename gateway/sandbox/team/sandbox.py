@@ -15,7 +15,7 @@ from gateway.sandbox.channel import FrameReader
 from gateway.sandbox.errors import Violation
 from gateway.sandbox.harness.monty import CAPACITY
 from gateway.sandbox.member import Member
-from gateway.sandbox.team.talk import Talk
+from gateway.sandbox.team.talk import Talk, mentioned
 
 _log = logging.getLogger(__name__)
 _NUMBER = struct.Struct(">I")
@@ -286,5 +286,5 @@ class TeamSandbox:
 
 def job_body(talk: Talk) -> bytes:
     """The job's frame; nothing in it is a secret or grants anything."""
-    frame = channel.encode_job(talk.job)
+    frame = channel.encode_job(mentioned(talk.job))
     return b'{"t":"job",' + frame[5:]

@@ -1,9 +1,11 @@
 """One run's side of the talk with a team's sandbox; its number binds what it may do."""
 
 import queue
+import re
 import threading
 import time
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from typing import Protocol
 
 from gateway.sandbox import channel
@@ -26,6 +28,27 @@ _BELIEVED = (CODES - HOST_MESSAGES.keys()) | _INSIDE | {OUTSIDE}
 _TRAFFIC = 32  # messages of the largest size, in bytes of one run
 
 Finished = tuple[ToolCall, "Future[bytes]"]
+
+
+_WORD = re.compile(r"[^\W\d]\w*")
+_BY_NAME = frozenset({"getattr", "vars", "dir", "__dict__"})
+
+
+def mentioned(job: Job) -> Job:
+    """The job with those tools only whose function's name stands in its script.
+
+    A catalog of thousands would cost more than the run. A script that may build names
+    gets them all.
+    """
+    words = set(_WORD.findall(job.code))
+    if words & _BY_NAME or sum(map(len, job.tools.values())) < 50:
+        return job
+    tools = {
+        space: {name: tool for name, tool in functions.items() if name in words}
+        for space, functions in job.tools.items()
+        if space in words
+    }
+    return replace(job, tools=tools)
 
 
 class Sender(Protocol):

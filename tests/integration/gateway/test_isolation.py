@@ -10,6 +10,7 @@ from gateway.connectors.pool import UpstreamPool
 from gateway.models import Run, ToolCall
 from gateway.sandbox.api import Job, OnCall, Result, Usage
 from gateway.sandbox.levels import Levels
+from gateway.selectors.limits import limits_used
 from gateway.services import runs
 from gateway.services.execute import execute
 from gateway.services.leases import Leases
@@ -90,7 +91,16 @@ def test_a_job_has_what_was_set_and_the_run_says_how_it_was_kept_apart(
     assert after.require_gvisor
     assert (after.limits.calls, after.limits.wall_seconds) == (7, 3.5)
     assert after.limits.memory_mb == 256
-    assert run.usage["isolation"] == {"level": "team", "note": "as noted"}
+    assert run.usage["isolation"] == {
+        "level": "team",
+        "note": "as noted",
+        "limits": {},
+    }
+    second = Run.objects.exclude(pk=run.pk).get()
+    assert second.usage["isolation"]["limits"] == {"calls": 7, "wall_seconds": 3.5}
+    allowed = {use.label: use.allowed for use in limits_used(second)}
+    assert (allowed["Tool calls"], allowed["Wall time"]) == (7, 3.5)
+    assert allowed["CPU time"] == 10
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from gateway.sandbox.api import Call, CallError, Job, Limits, OnCall, Reply
 from gateway.sandbox.channel import Failed, Printed, Ready, Returned, ToolCall
 from gateway.sandbox.errors import Violation
-from gateway.sandbox.team.talk import Talk
+from gateway.sandbox.team.talk import Talk, mentioned
 
 
 def serve(call: Call) -> Reply:
@@ -38,6 +38,22 @@ class Sent:
 
     def __call__(self, number: int, body: bytes) -> None:
         self.bodies.append(orjson.loads(body))
+
+
+def test_of_a_large_catalog_only_what_the_script_names_is_sent() -> None:
+    tools = {f"s{n}": {f"f{i}": f"s{n}.f{i}" for i in range(30)} for n in range(3)}
+
+    def sent(code: str) -> object:
+        job = Job("r", code, "python", 1, 0.0, tools)
+        return mentioned(job).tools
+
+    assert sent("from tools import s1\ns1.f2()\ns1.f22(x=1)") == {
+        "s1": {"f2": "s1.f2", "f22": "s1.f22"}
+    }
+    assert sent("getattr(tools.s1, 'f' + '3')()") == tools
+    assert sent("1 + 1") == {}
+    few = Job("r", "1", "python", 1, 0.0, {"s1": tools["s1"]})
+    assert mentioned(few) is few
 
 
 def test_calls_are_served_in_order_until_the_ending() -> None:
