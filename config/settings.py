@@ -228,6 +228,8 @@ LOGGING = {
     },
 }
 
+# gvisor, monty (no kernel isolation) or both, the first that works here is used
+SANDBOX_PROVIDERS = env.words("TOLLGATE_SANDBOX", "gvisor")
 METRICS_TOKEN = env.text("TOLLGATE_METRICS_TOKEN")
 SANDBOX_POOL_SIZE = env.number("TOLLGATE_SANDBOX_POOL", 4)
 SANDBOX_POOL_TYPESCRIPT = env.number("TOLLGATE_SANDBOX_POOL_TYPESCRIPT", 1)

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from threading import Lock
 
 from core.models import Revision, revisions
@@ -13,6 +13,8 @@ from gateway.connectors.api import ServerSpec
 from gateway.models import Server, Tool
 from policy import scopes
 from policy.principal import Principal
+from policy.sandbox import Sandboxing
+from policy.selectors import sandboxing_of
 from policy.services.grants import granted_ids
 from policy.services.quotas import Limit, limits_of
 
@@ -140,8 +142,26 @@ def catalog_at(revision: int) -> Catalog:
         return loaded
 
 
+def sandboxing_for(principal: Principal, policy_revision: int) -> Sandboxing:
+    """Isolation and limits of this principal's runs; read once a revision."""
+    return _sandboxing(
+        policy_revision,
+        principal.environment,
+        principal.team_id,
+        principal.key_id,
+    )
+
+
+@lru_cache(maxsize=_KEPT_USABLE)
+def _sandboxing(
+    _revision: int, environment: str, team_id: int, key_id: int | None
+) -> Sandboxing:
+    return sandboxing_of(environment=environment, team_id=team_id, key_id=key_id)
+
+
 def forget() -> None:
     """Drop every snapshot, as after a restore of the database from a backup."""
+    _sandboxing.cache_clear()
     with _lock:
         _catalogs.clear()
         _usable.clear()

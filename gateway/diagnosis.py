@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import redis
@@ -130,6 +131,14 @@ def _broker() -> Finding:
 
 def _sandbox() -> Finding:
     result = selftest(settings.DATA_DIR / "doctor", timeout=_SANDBOX_SECONDS)
+    monty = find_spec("pydantic_monty") is not None
+    if not result.ok and monty and "monty" in settings.SANDBOX_PROVIDERS:
+        return Finding(
+            "Sandbox",
+            True,
+            "Monty alone, without kernel isolation, as TOLLGATE_SANDBOX admits; "
+            f"gVisor: {result.message}",
+        )
     if not result.ok:
         return Finding(
             "Sandbox",
@@ -141,7 +150,8 @@ def _sandbox() -> Finding:
     return Finding(
         "Sandbox",
         True,
-        f"gVisor, platform {result.platform}, booted in {result.seconds:.2f} s",
+        f"gVisor, platform {result.platform}, booted in {result.seconds:.2f} s; "
+        f"level team {'can' if monty else 'cannot (no pydantic-monty)'} be used",
     )
 
 

@@ -7,8 +7,8 @@ from os import getpid
 from django.conf import settings
 
 from gateway.connectors.pool import UpstreamPool
-from gateway.sandbox.api import JSON, Provider
-from gateway.sandbox.provider import GVisorProvider
+from gateway.sandbox.api import JSON
+from gateway.sandbox.levels import Levels
 
 
 @cache
@@ -18,22 +18,26 @@ def upstream() -> UpstreamPool:
 
 
 @cache
-def provider() -> Provider:
-    """The process's sandboxes; begins to boot them at first use."""
-    made = GVisorProvider(
+def provider() -> Levels:
+    """The process's sandboxes; begins to boot them at first use.
+
+    Raises SandboxUnavailable where no kind that the settings admit works.
+    """
+    made = Levels(
         settings.DATA_DIR / "sandbox",
         size=settings.SANDBOX_POOL_SIZE,
         typescript_size=settings.SANDBOX_POOL_TYPESCRIPT,
+        allowed=settings.SANDBOX_PROVIDERS,
     )
     made.start()
     return made
 
 
 def sandboxes() -> dict[str, JSON]:
-    """What the process's sandboxes are like; nothing is booted for it."""
-    if not provider.cache_info().currsize:
-        return {"open": False}
-    return provider().describe()
+    """State of this process's sandboxes for health pages; boots none."""
+    if provider.cache_info().currsize:
+        return provider().describe()
+    return {"provider": "", "admitted": list(settings.SANDBOX_PROVIDERS)}
 
 
 @cache

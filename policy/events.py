@@ -40,3 +40,9 @@ APPROVAL_REFUSED = kind(
 )
 APPROVAL_EXPIRED = kind("approval.expired", "The approval of {tool} expired")
 APPROVAL_USED = kind("approval.used", "The approval of {tool} was used")
+SANDBOX_SET = kind(
+    "sandbox_policy.set", "{actor} set isolation and limits of {target} to {value}"
+)
+SANDBOX_REMOVED = kind(
+    "sandbox_policy.removed", "{actor} removed isolation and limits of {target}"
+)

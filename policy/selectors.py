@@ -17,10 +17,12 @@ from policy.models import (
     Membership,
     Quota,
     QuotaUse,
+    SandboxPolicy,
     ServiceAccount,
     Team,
     User,
 )
+from policy.sandbox import Rule, Sandboxing, explain, merge
 from policy.services.quotas import window_of
 
 
@@ -220,3 +222,45 @@ def people(words: str = "") -> QuerySet[User]:
 def environments() -> QuerySet[Environment]:
     """All environments in their order."""
     return Environment.objects.order_by("position", "slug")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentRow:
+    """An environment as the list shows it."""
+
+    slug: str
+    name: str
+    position: int
+    sandboxing: str
+    """Isolation and limits in one line."""
+
+
+def environment_rows() -> list[EnvironmentRow]:
+    """All environments with their isolation and limits; two queries."""
+    rules = {
+        row.environment_id: explain(row.rule)
+        for row in SandboxPolicy.objects.exclude(environment=None)
+    }
+    return [
+        EnvironmentRow(
+            row.slug, row.name, row.position, rules.get(row.pk) or explain(Rule())
+        )
+        for row in environments()
+    ]
+
+
+def gvisor_tools() -> QuerySet[SandboxPolicy]:
+    """Patterns of tools that only scripts in gVisor may call."""
+    return SandboxPolicy.objects.exclude(tool="").order_by("tool", "pk")
+
+
+def sandboxing_of(*, environment: str, team_id: int, key_id: int | None) -> Sandboxing:
+    """Isolation and limits of a run by this principal; one query."""
+    scope = Q(environment__slug=environment) | Q(team=team_id) | ~Q(tool="")
+    if key_id is not None:
+        scope |= Q(key=key_id)
+    rows = list(SandboxPolicy.objects.filter(scope).order_by("pk"))
+    return merge(
+        (row.rule for row in rows if not row.tool),
+        (row.tool for row in rows if row.tool and row.require_gvisor),
+    )

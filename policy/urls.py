@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from policy.views import keys, people, session, teams
+from policy.views import keys, people, sandbox, session, teams
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("policy.api.urls")),
@@ -44,6 +44,23 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("settings/people/<int:pk>/reset/", people.person_reset, name="person_reset"),
     path("settings/environments/", people.environments, name="environments"),
+    path(
+        "settings/environments/<slug:slug>/sandbox/",
+        sandbox.environment_sandbox,
+        name="environment_sandbox",
+    ),
+    path(
+        "settings/teams/<slug:slug>/sandbox/",
+        sandbox.team_sandbox,
+        name="team_sandbox",
+    ),
+    path("settings/keys/<int:pk>/sandbox/", sandbox.key_sandbox, name="key_sandbox"),
+    path("settings/gvisor-tools/add/", sandbox.gvisor_tool_add, name="gvisor_tool_add"),
+    path(
+        "settings/gvisor-tools/<int:pk>/remove/",
+        sandbox.gvisor_tool_remove,
+        name="gvisor_tool_remove",
+    ),
     path("settings/keys/", keys.key_list, name="keys"),
     path("settings/keys/create/", keys.key_create, name="key_create"),
     path("settings/keys/created/", keys.key_created, name="key_created"),

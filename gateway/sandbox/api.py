@@ -50,6 +50,10 @@ class Job:
     TypeScript scripts call the same functions by these names or in camelCase.
     """
     limits: Limits = field(default_factory=Limits)
+    tenant: str = ""
+    """Whose runs may share a sandbox with this one; "" means nobody's."""
+    require_gvisor: bool = False
+    """Rather not run than run without a kernel of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,10 @@ class Result:
     usage: Usage
     calls: int
     """Tool calls that were handed to `on_call`."""
+    level: str = "run"
+    """What kept the run apart: "run", "team" or, without gVisor, "monty"."""
+    note: str = ""
+    """Why it did not run at the level asked for, if so."""
 
 
 OnCall = Callable[[Call], Reply]

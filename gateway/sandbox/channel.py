@@ -240,6 +240,7 @@ def _limits(limits: Limits) -> dict[str, JSON]:
         "message_bytes": limits.message_bytes,
         "calls": limits.calls,
         "calls_in_flight": limits.calls_in_flight,
+        "cpu_seconds": limits.cpu_seconds,
     }
 
 

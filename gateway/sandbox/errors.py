@@ -28,6 +28,11 @@ HOST_MESSAGES = {
     "only the functions of `tools`",
     "sandbox_died": "The sandbox ended before the script did: look for os._exit, very "
     "deep recursion or a crash of the interpreter",
+    "outside_subset": "The script needs more than the Python subset that runs without "
+    "gVisor: use plain functions, dictionaries and the modules json, re, datetime, "
+    "math, itertools, collections and functools",
+    "gvisor_required": "A policy requires gVisor for this run, and this runner has "
+    "none: ask an administrator to set up runsc, or run where it is",
     "cancelled": "The run was cancelled",
     "sandbox_unavailable": "No sandbox could be had: try again",
     "internal": "The gateway failed while it served a call of this run: try again, "

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,13 +61,20 @@ class Image:
     digest: str
 
 
-def build(folder: Path, language: str = "python") -> Image:
+def build(
+    folder: Path, language: str = "python", more: Mapping[str, Path] | None = None
+) -> Image:
     """Build a language's image in `folder`, or reuse the one of the same inputs.
 
-    Raises SandboxUnavailable if mkfs.erofs is missing or fails, or Node is missing.
+    `more` names further files by their path in the image; the libraries that they
+    need come along. Raises SandboxUnavailable if mkfs.erofs is missing or fails, or
+    Node is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sources = dict(_sources(language))
+    if more:
+        binaries = [p for p in more.values() if p.suffix != ".py"]
+        sources.update([*more.items(), *_libraries(binaries)])
     digest = _digest(sources)
     name = _NAMES[language]
     image = Image(folder / f"{name}-{digest[:16]}.erofs", digest)

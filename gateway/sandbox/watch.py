@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.sandbox.api import Limits
 from gateway.sandbox.member import Member
@@ -47,12 +48,23 @@ class Watched:
             self.end("wall_time")
 
 
+class Checked(Protocol):
+    """What can be watched: a run, or a sandbox with many."""
+
+    def check(self) -> None:
+        """Measure, and end what is over a limit."""
+        ...
+
+    def end(self, code: str) -> None:
+        """End it."""
+        ...
+
+
 class Watch:
     """One thread for all runs of a provider."""
 
     def __init__(self) -> None:
-        self._runs: set[int] = set()
-        self._watched: dict[int, Watched] = {}
+        self._watched: dict[int, Checked] = {}
         self._lock = threading.Lock()
         self._work = threading.Event()
         self._closed = False
@@ -61,13 +73,13 @@ class Watch:
         )
         self._thread.start()
 
-    def add(self, run: Watched) -> None:
+    def add(self, run: Checked) -> None:
         """Begin to watch."""
         with self._lock:
             self._watched[id(run)] = run
         self._work.set()
 
-    def remove(self, run: Watched) -> None:
+    def remove(self, run: Checked) -> None:
         """Watch no more; returns when no check of it is under way."""
         with self._lock:
             self._watched.pop(id(run), None)

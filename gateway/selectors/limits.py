@@ -27,7 +27,7 @@ def limits_used(run: Run) -> tuple[LimitUse, ...]:
     """Use of each limit by a run that ended; nothing before that."""
     if not run.usage.get("sandbox"):
         return ()
-    allowed = Limits()
+    allowed = _limits(run)
     megabytes = _figure(run, "peak_memory_bytes") / 2**20
     output = len(run.stdout.encode()) / 1024
     return (
@@ -39,10 +39,17 @@ def limits_used(run: Run) -> tuple[LimitUse, ...]:
     )
 
 
+def _limits(run: Run) -> Limits:
+    """The limits that held: what somebody had set, else the defaults."""
+    held = run.usage.get("isolation", {}).get("limits", {})
+    return Limits(**{name: held[name] for name in Limits.__slots__ if name in held})
+
+
 def _figure(run: Run, name: str) -> float:
     value = run.usage.get("sandbox", {}).get(name, 0)
     return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _use(label: str, used: float, allowed: float, unit: str) -> LimitUse:
-    return LimitUse(label, used, allowed, unit, min(1.0, used / allowed))
+    share = min(1.0, used / allowed) if allowed else float(used > 0)
+    return LimitUse(label, used, allowed, unit, share)

@@ -1,7 +1,6 @@
 """Executes a queued run: claim, preflight, sandbox, and the ending on record."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +14,7 @@ from audit.services.record import DENY, record
 from core.clock import now
 from core.errors import TollgateError
 from gateway import events
-from gateway.catalog import usable_by
+from gateway.catalog import sandboxing_for, usable_by
 from gateway.codemode import checks
 from gateway.codemode.diagnostics import Diagnostic
 from gateway.models import Run
@@ -35,6 +34,7 @@ from gateway.services import finish, gate, holds, invoke
 from gateway.services.leases import LeaseLost, Leases
 from gateway.services.replay import Replay
 from gateway.services.runs import principal_of, run_target
+from policy.sandbox import TEAM, Sandboxing
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +49,17 @@ class Interrupted(TollgateError):
     code = "interrupted"
 
 
+class IsolatingProvider(Provider, Protocol):
+    """A provider that says whether scripts have a kernel of their own."""
+
+    @property
+    def isolated(self) -> bool: ...
+
+
 class Sandboxes(Protocol):
     """Makes the provider when the first script needs one."""
 
-    def __call__(self) -> Provider: ...
+    def __call__(self) -> IsolatingProvider: ...
 
 
 def execute(
@@ -94,7 +101,7 @@ def execute(
                 run,
                 lambda: finish.finish(
                     run=run,
-                    ending=_ending(result),
+                    ending=_ending(result, holder),
                     definition_tokens=tokens_offered,
                     at=now(),
                 ),
@@ -154,8 +161,11 @@ class _Attempt:
     def _execute(self, sandboxes: Sandboxes) -> Result:
         if self.run.mode == Run.Mode.DIRECT:
             return _direct(self.run, self.on_call)
-        cancelled = self.holder.lease.cancelled
-        return _script(self.run, self.holder, sandboxes, self.on_call, cancelled)
+        provider = sandboxes()
+        if not provider.isolated:
+            rules = _rules(self.holder)
+            self.holder = replace(self.holder, needs_gvisor=rules.needs_gvisor)
+        return _script(self.run, self.holder, provider, self.on_call)
 
     def on_call(self, call: Call) -> Reply:
         """Serve one call; what ends the run is kept, since a sandbox sits between."""
@@ -178,12 +188,12 @@ def _failed(code: str, message: str, *, retryable: bool) -> Result:
     return Result(False, None, "", False, error, Usage(), 0)
 
 
+def _rules(holder: invoke.Holder) -> Sandboxing:
+    return sandboxing_for(holder.principal, holder.usable.policy_revision)
+
+
 def _script(
-    run: Run,
-    holder: invoke.Holder,
-    sandboxes: Sandboxes,
-    on_call: OnCall,
-    cancelled: threading.Event,
+    run: Run, holder: invoke.Holder, provider: Provider, on_call: OnCall
 ) -> Result:
     definitions = holder.usable.definitions
     # What ran before passed the check then; a catalog that changed since is a matter
@@ -196,6 +206,8 @@ def _script(
     tools: dict[str, dict[str, str]] = {}
     for name, tool in definitions.items():
         tools.setdefault(tool.server, {})[tool.name] = name
+    principal = holder.principal
+    rules = _rules(holder)
     job = Job(
         run=run.uid,
         code=run.code,
@@ -203,9 +215,15 @@ def _script(
         seed=run.seed,
         started_at=run.queued_at.timestamp(),
         tools=tools,
-        limits=Limits(),
+        limits=Limits(**rules.limits),  # type: ignore[arg-type] # checked when set
+        # Nobody else's runs, and none from another environment, share a sandbox. A
+        # replay needs the pinned clock and the ordered replies of level run.
+        tenant=f"{principal.team}/{principal.environment}"
+        if rules.level == TEAM and run.epoch == 1
+        else "",
+        require_gvisor=rules.require_gvisor,
     )
-    return sandboxes().run(job, on_call, cancelled)
+    return provider.run(job, on_call, holder.lease.cancelled)
 
 
 def _record_unknown(
@@ -272,10 +290,11 @@ def _recorded(run: Run, write: Callable[[], object]) -> None:
             return
 
 
-def _ending(result: Result) -> finish.Ending:
+def _ending(result: Result, holder: invoke.Holder) -> finish.Ending:
     status = Run.Status.SUCCEEDED if result.ok else Run.Status.FAILED
     if result.error is not None and result.error.code == "cancelled":
         status = Run.Status.CANCELLED
+    rules = _rules(holder)
     error: dict[str, Any] | None = asdict(result.error) if result.error else None
     return finish.Ending(
         status=status,
@@ -284,4 +303,9 @@ def _ending(result: Result) -> finish.Ending:
         stdout_truncated=result.stdout_truncated,
         error=error,
         usage=result.usage,
+        isolation={
+            "level": result.level,
+            "note": result.note,
+            "limits": dict(rules.limits),
+        },
     )

@@ -1,6 +1,6 @@
 """Puts the end of a run on record: status, usage, cost, facts and the trail."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -89,6 +89,8 @@ class Ending:
     stdout_truncated: bool
     error: dict[str, Any] | None
     usage: SandboxUsage
+    isolation: dict[str, Any] = field(default_factory=dict)
+    """What kept the run apart, why it was not what was asked for, limits set."""
 
 
 def finish(*, run: Run, ending: Ending, definition_tokens: int, at: datetime) -> bool:
@@ -128,6 +130,8 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     run.cost = (run.cost or Decimal(0)) + booked.cost
     run.currency = booked.currency
     run.usage = _shown_usage(run, ending.usage, script, returned, at)
+    if run.mode == Run.Mode.SCRIPT:
+        run.usage["isolation"] = ending.isolation
     kept = sum(call.result_tokens for call in calls)
     avoided = definition_tokens + kept - script - returned
     _count(run, task, booked, script + returned, avoided)

@@ -6,7 +6,7 @@ outcome on record, reply. What cannot be recorded is not done.
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -67,6 +67,8 @@ class Holder:
     upstream: Upstream
     replay: Replay
     lease: Lease
+    needs_gvisor: Callable[[str], bool] = lambda _: False
+    """Tools that are withheld, where the script has no kernel of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ def invoke(holder: Holder, call: Call) -> Reply:
 def _decide(holder: Holder, name: str, tool: CatalogTool | None) -> Decision:
     if tool is None:
         return Decision(DENY, ("catalog: there is no such tool",))
+    if holder.needs_gvisor(name):
+        return Decision(DENY, ("isolation: the tool needs a script in gVisor",))
     return decide(
         tool=name,
         granted=holder.usable.granted(tool),

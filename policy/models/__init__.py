@@ -11,6 +11,7 @@ from policy.models.identity import (
     User,
 )
 from policy.models.quota import Quota, QuotaUse
+from policy.models.sandbox import SandboxPolicy
 
 __all__ = [
     "ApiKey",
@@ -20,6 +21,7 @@ __all__ = [
     "Project",
     "Quota",
     "QuotaUse",
+    "SandboxPolicy",
     "ServiceAccount",
     "Team",
     "User",

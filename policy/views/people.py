@@ -18,6 +18,7 @@ from core.tables import paged
 from policy import selectors
 from policy.access import IDENTITY_ADMIN, IDENTITY_READ
 from policy.forms import EnvironmentForm, PersonForm
+from policy.sandbox_forms import GVisorToolForm
 from policy.services import teams
 from policy.services.people import deactivate, reactivate, reset_password
 from policy.views import once
@@ -113,7 +114,9 @@ def environments(request: Request) -> HttpResponse:
             messages.success(request, "The environment was created.")
             return redirect("environments")
     context = {
-        "rows": selectors.environments(),
+        "rows": selectors.environment_rows(),
+        "gvisor_tools": selectors.gvisor_tools(),
+        "tool_form": GVisorToolForm(auto_id="id_tool_%s"),
         "form": form,
         "may_change": may_change,
     }

@@ -29,12 +29,12 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from audit.models import Event
-from policy.models import Membership, Quota, User
+from policy.models import Membership, Quota, SandboxPolicy, User
 from tests.builders.audit import make_event
 from tests.builders.catalog import make_server, make_tool
 from tests.builders.holds import make_approval, make_held_run, make_unknown
 from tests.builders.identity import make_account, make_cast, make_key
-from tests.builders.runs import make_run
+from tests.builders.runs import AT, make_run
 
 CAST = ("anonymous", "outsider", "member", "approver", "auditor", "finance", "admin")
 REFUSED = {"S": (302, 401), "3": (403,), "K": (403,), "4": (404,), "5": (405,)}
@@ -153,6 +153,14 @@ TABLE = (
     row("GET", "person_password", "S33333+"),
     row("GET", "environments", "S++++3+"),
     row("POST", "environments", "S33333+", body=_PLACE),
+    row("GET", "environment_sandbox", "S33333+", slug="dev"),
+    row("POST", "environment_sandbox", "S33333+", slug="dev", body={"level": "team"}),
+    row("GET", "team_sandbox", "S33333+", slug="sales"),
+    row("POST", "team_sandbox", "S33333+", slug="sales", body={"level": "team"}),
+    row("GET", "key_sandbox", "S33333+", pk="@key"),
+    row("POST", "key_sandbox", "S33333+", pk="@key", body={"level": "team"}),
+    row("POST", "gvisor_tool_add", "S33333+", body={"tool": "crm.*"}),
+    row("POST", "gvisor_tool_remove", "S33333+", pk="@gvisor_tool"),
     row("GET", "keys", "S++++3+"),
     row("GET", "key_create", "S33333+"),
     row("POST", "key_create", "S33333+", body={"name": "n"}),
@@ -207,6 +215,9 @@ def world(db: None) -> dict[str, Any]:
         "tool": tool.pk,
         "approval": make_approval(make_held_run(team="sales")).uid,
         "unknown": make_unknown().pk,
+        "gvisor_tool": SandboxPolicy.objects.create(
+            tool="crm.drop", require_gvisor=True, changed_at=AT
+        ).pk,
     }
 
 

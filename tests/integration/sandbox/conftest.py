@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.api import Call, CallError, Job, Limits, OnCall, Reply, Result
+from gateway.sandbox.bare import MontyProvider
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.sandbox.provider import GVisorProvider
 from gateway.sandbox.runsc import find_runsc
+from gateway.sandbox.team.provider import TeamProvider
 
 TOOLS = {
     "crm": {
@@ -56,6 +58,24 @@ def provider(sandbox_folder: Path) -> Iterator[GVisorProvider]:
     except SandboxUnavailable as error:
         pytest.skip(str(error))
     made = GVisorProvider(sandbox_folder, size=2, typescript_size=2)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def team_provider(
+    sandbox_folder: Path, provider: GVisorProvider
+) -> Iterator[TeamProvider]:
+    made = TeamProvider(sandbox_folder / "teams", provider)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def bare_provider() -> Iterator[MontyProvider]:
+    made = MontyProvider(4)
     made.start()
     yield made
     made.close()

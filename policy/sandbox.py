@@ -1,0 +1,110 @@
+"""How scripts are kept apart and what they may use: the lowest of what is set wins."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from core.errors import Invalid
+
+RUN = "run"
+TEAM = "team"
+LEVELS = (RUN, TEAM)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit that may be set: its name on pages, its unit, and its range."""
+
+    label: str
+    unit: str
+    default: float
+    least: float
+    most: float
+    whole: bool = True
+
+
+LIMITS: dict[str, Bound] = {
+    "wall_seconds": Bound("Wall time", "s", 60, 0.1, 900, whole=False),
+    "cpu_seconds": Bound("CPU time", "s", 10, 0.1, 600, whole=False),
+    "memory_mb": Bound("Memory", "MiB", 256, 32, 2_048),
+    "processes": Bound("Threads", "", 32, 1, 256),
+    "stdout_bytes": Bound("Output kept", "bytes", 65_536, 0, 1_048_576),
+    "result_bytes": Bound("Result", "bytes", 1_048_576, 1_024, 8_388_608),
+    "message_bytes": Bound("One message", "bytes", 8_388_608, 4_096, 33_554_432),
+    "calls": Bound("Tool calls", "", 1_000, 0, 100_000),
+    "calls_in_flight": Bound("Calls in flight", "", 16, 1, 64),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one environment, team or key asks for; empty where it asks for nothing."""
+
+    level: str = ""
+    require_gvisor: bool = False
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sandboxing:
+    """What holds for a run."""
+
+    level: str
+    require_gvisor: bool
+    limits: Mapping[str, float]
+    """Those that somebody set; the defaults hold for the others."""
+    gvisor_tools: tuple[str, ...] = ()
+    """Patterns of full tool names that only a script in gVisor may call."""
+
+    def needs_gvisor(self, tool: str) -> bool:
+        """Whether this tool is only for scripts in gVisor."""
+        return any(fnmatchcase(tool, pattern) for pattern in self.gvisor_tools)
+
+
+def merge(rules: Iterable[Rule], gvisor_tools: Iterable[str] = ()) -> Sandboxing:
+    """Join what environment, team and key ask for.
+
+    Of each limit the lowest wins. Level `team` holds if somebody asks for it and
+    nobody for `run`; gVisor is required if anybody requires it.
+    """
+    asked = list(rules)
+    limits: dict[str, float] = {}
+    for rule in asked:
+        for name, value in rule.limits.items():
+            limits[name] = min(value, limits.get(name, value))
+    levels = {rule.level for rule in asked}
+    return Sandboxing(
+        level=TEAM if TEAM in levels and RUN not in levels else RUN,
+        require_gvisor=any(rule.require_gvisor for rule in asked),
+        limits=limits,
+        gvisor_tools=tuple(sorted(set(gvisor_tools))),
+    )
+
+
+def checked(limits: Mapping[str, object]) -> dict[str, float]:
+    """The limits as they are stored. Raises Invalid, which names what is wrong."""
+    values: dict[str, float] = {}
+    for name, value in limits.items():
+        bound = LIMITS.get(name)
+        if bound is None:
+            raise Invalid(f"There is no limit {name!r}: use {', '.join(LIMITS)}.")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Invalid(f"{bound.label}: send a number.")
+        if not bound.least <= value <= bound.most:
+            raise Invalid(
+                f"{bound.label}: choose a number from {bound.least:g} to "
+                f"{bound.most:,g} {bound.unit}".rstrip()
+                + "."
+            )
+        if bound.whole and value != int(value):
+            raise Invalid(f"{bound.label}: choose a whole number.")
+        values[name] = int(value) if bound.whole else float(value)
+    return values
+
+
+def explain(rule: Rule) -> str:
+    """The rule in one line."""
+    parts = [f"level {rule.level}"] if rule.level else []
+    parts += ["gVisor required"] if rule.require_gvisor else []
+    parts += [f"{name} {value:g}" for name, value in sorted(rule.limits.items())]
+    return ", ".join(parts) or "the defaults"

@@ -1,0 +1,58 @@
+"""What people may send about isolation and limits; forms only validate."""
+
+from typing import Any
+
+from django import forms
+
+from policy.forms import TollgateForm
+from policy.models import SandboxPolicy
+from policy.sandbox import LIMITS
+
+
+class SandboxForm(TollgateForm):
+    """Level and limits of one scope; a field left empty asks for nothing."""
+
+    level = forms.ChoiceField(
+        required=False,
+        choices=[("", "Nothing asked for"), *SandboxPolicy.Level.choices],
+        help_text="Level team is faster; its runs share one gVisor sandbox per team, "
+        "each in an interpreter of its own.",
+    )
+    require_gvisor = forms.BooleanField(
+        required=False,
+        label="Require gVisor",
+        help_text="Runs are refused on runners without it.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, bound in LIMITS.items():
+            unit = f" {bound.unit}" if bound.unit else ""
+            self.fields[name] = forms.FloatField(
+                label=bound.label,
+                required=False,
+                min_value=bound.least,
+                max_value=bound.most,
+                help_text=f"{bound.default:,g}{unit} unless set; "
+                f"from {bound.least:,g} to {bound.most:,g}.",
+                widget=forms.NumberInput(
+                    attrs={
+                        "class": "form-control",
+                        "step": "1" if bound.whole else "any",
+                    }
+                ),
+            )
+
+    @property
+    def limits(self) -> dict[str, object]:
+        """The limits that were filled in."""
+        values = {name: self.cleaned_data.get(name) for name in LIMITS}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class GVisorToolForm(TollgateForm):
+    tool = forms.CharField(
+        label="Tool",
+        max_length=200,
+        help_text="Such as crm.delete_customer, or crm.* for a whole server.",
+    )

@@ -1,0 +1,129 @@
+"""Sets how scripts are kept apart and what they may use."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from audit.actor import Actor, Target
+from audit.registry import EventKind
+from audit.services.record import record
+from core.errors import Invalid
+from core.models import Revision, raise_revision
+from policy import events
+from policy.models import ApiKey, Environment, SandboxPolicy, Team
+from policy.sandbox import LEVELS, Rule, checked, explain
+
+_PATTERN = re.compile(r"[a-z0-9_-]+\.(?:\*|[A-Za-z0-9_.-]+\*?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose policy it is: exactly one of these."""
+
+    environment: Environment | None = None
+    team: Team | None = None
+    key: ApiKey | None = None
+    tool: str = ""
+    """`server.tool`, `server.prefix*` or `server.*`."""
+
+    @property
+    def target(self) -> Target:
+        """The scope as the trail names it."""
+        if self.environment is not None:
+            slug = self.environment.slug
+            return Target("environment", slug, slug)
+        if self.team is not None:
+            return Target("team", self.team.slug, self.team.name)
+        if self.key is not None:
+            return Target("api_key", self.key.prefix, str(self.key))
+        return Target("tool", self.tool, self.tool)
+
+
+@transaction.atomic
+def set_sandbox_policy(
+    *,
+    scope: Scope,
+    level: str = "",
+    require_gvisor: bool = False,
+    limits: Mapping[str, object],
+    actor: Actor,
+    at: datetime,
+) -> SandboxPolicy | None:
+    """Set the policy of a scope; one that asks for nothing is removed (None).
+
+    `limits` are named as in policy.sandbox.LIMITS. Raises Invalid.
+    """
+    given = [scope.environment, scope.team, scope.key, scope.tool]
+    if sum(bool(item) for item in given) != 1:
+        raise Invalid("Choose one environment, team, key or tool.")
+    rule = Rule(level, require_gvisor, checked(limits))
+    _check(scope, rule)
+    found = SandboxPolicy.objects.select_for_update().filter(
+        environment=scope.environment, team=scope.team, key=scope.key, tool=scope.tool
+    )
+    before = found.first()
+    if rule == Rule():
+        if before is not None:
+            before.delete()
+            _record(events.SANDBOX_REMOVED, scope, before, None, actor, at)
+        return None
+    if before is not None and before.rule == rule:
+        return before
+    policy, _ = SandboxPolicy.objects.update_or_create(
+        environment=scope.environment,
+        team=scope.team,
+        key=scope.key,
+        tool=scope.tool,
+        defaults={
+            "level": level,
+            "require_gvisor": require_gvisor,
+            "limits": rule.limits,
+            "changed_at": at,
+        },
+    )
+    _record(events.SANDBOX_SET, scope, before, policy, actor, at)
+    return policy
+
+
+def _check(scope: Scope, rule: Rule) -> None:
+    if rule.level and rule.level not in LEVELS:
+        raise Invalid(f"There is no level {rule.level!r}: use {' or '.join(LEVELS)}.")
+    if scope.tool and not _PATTERN.fullmatch(scope.tool):
+        raise Invalid(
+            f"{scope.tool!r} names no tools: write server.tool, or server.* for all."
+        )
+    if scope.tool and (rule.level or rule.limits):
+        raise Invalid("A tool can only require gVisor: levels and limits are per run.")
+
+
+def _record(
+    event: EventKind,
+    scope: Scope,
+    before: SandboxPolicy | None,
+    after: SandboxPolicy | None,
+    actor: Actor,
+    at: datetime,
+) -> None:
+    raise_revision(Revision.POLICY)
+    record(
+        event,
+        actor=actor,
+        at=at,
+        target=scope.target,
+        before=_shown(before.rule) if before else None,
+        after=_shown(after.rule) if after else None,
+        payload={"value": explain(after.rule if after else Rule())},
+    )
+
+
+def _shown(rule: Rule) -> dict[str, object]:
+    # the trail's bodies hold no floats
+    limits = {name: f"{value:g}" for name, value in rule.limits.items()}
+    return {
+        "level": rule.level,
+        "require_gvisor": rule.require_gvisor,
+        "limits": limits,
+    }

@@ -1,0 +1,179 @@
+"""Isolation and limits: set, recorded, read for a run, and shown on their pages."""
+
+import json
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.test import Client
+
+from audit.models import Event
+from core.errors import Invalid
+from core.models import Revision, revisions
+from policy.models import SandboxPolicy
+from policy.selectors import sandboxing_of
+from policy.services.sandbox import Scope, set_sandbox_policy
+from tests.builders.identity import (
+    ACTOR,
+    AT,
+    Cast,
+    make_account,
+    make_cast,
+    make_environment,
+    make_key,
+    make_team,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    return make_cast()
+
+
+@pytest.fixture
+def admin(client: Client, cast: Cast) -> Client:
+    client.force_login(cast.admin)
+    return client
+
+
+def put(
+    scope: Scope, level: str = "", *, gvisor: bool = False, **limits: object
+) -> None:
+    set_sandbox_policy(
+        scope=scope,
+        level=level,
+        require_gvisor=gvisor,
+        limits=limits,
+        actor=ACTOR,
+        at=AT,
+    )
+
+
+def test_the_lowest_of_environment_team_and_key_wins() -> None:
+    team, key = make_team("sales"), make_key(make_account(make_team("sales"))).key
+    other = make_key(make_account(make_team("support"))).key
+    put(Scope(environment=make_environment("dev")), "team", wall_seconds=120, calls=9)
+    put(Scope(team=team), wall_seconds=30)
+    put(Scope(key=key), memory_mb=64, calls=50)
+    put(Scope(environment=make_environment("prod")), "run", calls=1)
+    held = sandboxing_of(environment="dev", team_id=team.pk, key_id=key.pk)
+    assert held.level == "team"
+    assert held.limits == {"wall_seconds": 30, "calls": 9, "memory_mb": 64}
+    without = sandboxing_of(
+        environment="dev", team_id=other.service_account.team_id, key_id=other.pk
+    )
+    assert without.limits == {"wall_seconds": 120, "calls": 9}
+    nobody = sandboxing_of(environment="test", team_id=0, key_id=None)
+    assert (nobody.level, nobody.limits) == ("run", {})
+
+
+def test_tools_that_need_gvisor_hold_everywhere() -> None:
+    put(Scope(tool="crm.delete_*"), gvisor=True)
+    put(Scope(team=make_team("sales")), gvisor=True)
+    held = sandboxing_of(environment="dev", team_id=make_team("sales").pk, key_id=None)
+    assert held.gvisor_tools == ("crm.delete_*",)
+    assert held.require_gvisor
+    other = sandboxing_of(environment="dev", team_id=0, key_id=None)
+    assert other.needs_gvisor("crm.delete_customer")
+    assert not other.require_gvisor
+
+
+def test_a_change_is_on_record_and_raises_the_revision() -> None:
+    before = revisions().get(Revision.POLICY, 0)
+    scope = Scope(environment=make_environment("dev"))
+    put(scope, "team", calls=5)
+    put(scope, "team", calls=5)  # nothing new: nothing on record
+    put(scope, "run", calls=7, wall_seconds=0.5)
+    put(scope)  # asks for nothing: removed
+    assert not SandboxPolicy.objects.exists()
+    assert revisions()[Revision.POLICY] == before + 3
+    events = Event.objects.filter(name__startswith="sandbox_policy.").order_by("pk")
+    assert [event.name for event in events] == [
+        "sandbox_policy.set",
+        "sandbox_policy.set",
+        "sandbox_policy.removed",
+    ]
+    changed = json.loads(events[1].body)
+    assert changed["before"]["limits"] == {"calls": "5"}
+    assert changed["after"]["limits"] == {"calls": "7", "wall_seconds": "0.5"}
+    assert "level run, calls 7" in events[1].summary
+
+
+@pytest.mark.parametrize(
+    ("scope", "level", "limits", "words"),
+    [
+        (Scope(), "team", {}, "Choose one"),
+        (Scope(tool="crm.x"), "team", {}, "only require gVisor"),
+        (Scope(tool="crm"), "", {}, "names no tools"),
+        (Scope(tool="crm.*"), "", {"calls": 1}, "only require gVisor"),
+        (Scope(tool="crm.x"), "vm", {}, "no level 'vm'"),
+        (Scope(tool="crm.x"), "", {"cals": 1}, "no limit 'cals'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    scope: Scope, level: str, limits: dict[str, object], words: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        set_sandbox_policy(
+            scope=scope,
+            level=level,
+            require_gvisor=True,
+            limits=limits,
+            actor=ACTOR,
+            at=AT,
+        )
+    assert words in str(caught.value)
+    assert not SandboxPolicy.objects.exists()
+
+
+def test_the_database_holds_one_scope_a_row() -> None:
+    for fields in ({}, {"tool": "a.b", "team": make_team("sales")}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            SandboxPolicy.objects.create(changed_at=AT, **fields)
+
+
+def test_an_administrator_sets_an_environment_on_its_page(
+    admin: Client, cast: Cast
+) -> None:
+    make_environment("dev")
+    path = "/settings/environments/dev/sandbox/"
+    sent = {"level": "team", "calls": "50", "wall_seconds": "12.5"}
+    assert admin.post(path, sent)["Location"] == "/settings/environments/"
+    row = SandboxPolicy.objects.get()
+    assert (row.level, row.limits) == ("team", {"calls": 50, "wall_seconds": 12.5})
+    listed = admin.get("/settings/environments/").content.decode()
+    assert "level team, calls 50, wall_seconds 12.5" in listed
+    form = admin.get(path).content.decode()
+    assert 'value="12.5"' in form
+    assert "256 MiB unless set" in form
+    refused = admin.post(path, {"calls": "-1"})
+    assert refused.status_code == 422
+    assert SandboxPolicy.objects.get().limits == {"calls": 50, "wall_seconds": 12.5}
+    assert admin.post(path, {}).status_code == 302
+    assert not SandboxPolicy.objects.exists()
+
+
+def test_a_team_and_a_key_have_the_same_page(admin: Client, cast: Cast) -> None:
+    key = make_key(make_account(cast.team)).key
+    for path in (
+        f"/settings/teams/{cast.team.slug}/sandbox/",
+        f"/settings/keys/{key.pk}/sandbox/",
+    ):
+        assert admin.get(path).status_code == 200
+        assert admin.post(path, {"require_gvisor": "on"}).status_code == 302
+    assert SandboxPolicy.objects.filter(require_gvisor=True).count() == 2
+    assert admin.get("/settings/environments/none/sandbox/").status_code == 404
+
+
+def test_a_tool_is_named_and_let_go_on_the_environments_page(admin: Client) -> None:
+    admin.post("/settings/gvisor-tools/add/", {"tool": "crm.delete_customer"})
+    row = SandboxPolicy.objects.get()
+    assert (row.tool, row.require_gvisor) == ("crm.delete_customer", True)
+    assert (
+        "crm.delete_customer" in admin.get("/settings/environments/").content.decode()
+    )
+    bad = admin.post("/settings/gvisor-tools/add/", {"tool": "crm"}, follow=True)
+    assert "names no tools" in bad.content.decode()
+    admin.post(f"/settings/gvisor-tools/{row.pk}/remove/")
+    assert not SandboxPolicy.objects.exists()
