@@ -105,7 +105,7 @@ class Stack:
         self._stop(list(self.processes))
         if self._engines is not None:
             self._engines.stop()
-        for name in ("postgres", "redis", "sandbox"):
+        for name in ("postgres", "redis", "sandbox", "probes"):
             shutil.rmtree(self.data_dir / name, ignore_errors=True)
 
     def _port(self, name: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
@@ -23,7 +23,9 @@ from gateway.sandbox.selftest import selftest
 _CLOCK_TOLERANCE = timedelta(seconds=2)
 _LEAST_FREE_BYTES = 1024**3
 _SANDBOX_SECONDS = 30.0
-_BROKER_SECONDS = 3.0
+# Seconds of silence after which no further worker is expected to answer. The second
+# one is for workers that are busy.
+_SILENCES = (0.4, 2.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,18 @@ class Finding:
 
 def diagnose() -> Iterator[Finding]:
     """Run every check, one after the other."""
-    for part, check in _CHECKS:
+    yield from _findings(_CHECKS)
+
+
+def quick() -> Iterator[Finding]:
+    """Run what is cheap enough for a page: everything but booting a sandbox."""
+    yield from _findings([pair for pair in _CHECKS if pair[0] != "Sandbox"])
+
+
+def _findings(
+    checks: Iterable[tuple[str, Callable[[], Finding]]],
+) -> Iterator[Finding]:
+    for part, check in checks:
         try:
             yield check()
         except Exception as error:  # noqa: BLE001 - a check must not end the others
@@ -96,9 +109,12 @@ def _redis() -> Finding:
 
 
 def _broker() -> Finding:
-    replies = current_app.control.inspect(timeout=_BROKER_SECONDS).active_queues() or {}
-    served = {queue["name"] for queues in replies.values() for queue in queues}
-    missing = {"runs", "default"} - served
+    for silence in _SILENCES:
+        replies = current_app.control.inspect(timeout=silence).active_queues() or {}
+        served = {queue["name"] for queues in replies.values() for queue in queues}
+        missing = {"runs", "default"} - served
+        if not missing:
+            break
     if missing:
         return Finding(
             "Workers",
@@ -106,7 +122,11 @@ def _broker() -> Finding:
             f"nobody takes from queue {' and '.join(sorted(missing))}",
             "Start the processes with make demo, or as docs/operations.md lists them.",
         )
-    return Finding("Workers", True, ", ".join(sorted(replies)))
+    names = [
+        f"{worker} ({', '.join(sorted(queue['name'] for queue in queues))})"
+        for worker, queues in sorted(replies.items())
+    ]
+    return Finding("Workers", True, ", ".join(names))
 
 
 def _sandbox() -> Finding:

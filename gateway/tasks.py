@@ -7,7 +7,7 @@ from celery.signals import worker_process_shutdown, worker_ready, worker_shutdow
 
 from audit.actor import Actor
 from core.clock import now
-from gateway import runtime
+from gateway import heartbeat, runtime
 from gateway.models import Server
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import execute, sweep, sync
@@ -45,14 +45,22 @@ def sync_server(*, server_id: int, actor: dict[str, str]) -> None:
 def sweep_runs() -> None:
     """End or queue again what nobody works on."""
     sweep.sweep(at=now())
+    heartbeat.beat("sweep", at=now())
 
 
 @shared_task(name="gateway.check_servers")
 def check_servers() -> None:
-    """Ping every active server."""
+    """Ping every active server, and report this runner's sandboxes."""
     active = Server.objects.filter(status=Server.Status.ACTIVE).order_by("pk")
     for pk in active.values_list("pk", flat=True):
         sync.check_server(server_id=pk, upstream=runtime.upstream(), at=now())
+    heartbeat.beat("check-servers", at=now())
+    _report()
+
+
+def _report() -> None:
+    name = f"runner:{runtime.runner_name()}"
+    heartbeat.beat(name, at=now(), state=runtime.sandboxes())
 
 
 def _warm(sender: object, **_: object) -> None:
@@ -63,6 +71,7 @@ def _warm(sender: object, **_: object) -> None:
             runtime.provider()
         except SandboxUnavailable as error:
             logger.warning("scripts cannot be executed here: %s", error)
+        _report()
 
 
 def _close(**_: object) -> None:

@@ -10,6 +10,7 @@ from gateway.views import (
     overview,
     playground,
     runs,
+    system,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -25,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         playground.playground_outcome,
         name="playground_outcome",
     ),
+    path("settings/system/", system.system, name="system"),
     path("catalog/servers/", catalog_servers.server_list, name="servers"),
     path("catalog/servers/add/", catalog_servers.server_add, name="server_add"),
     path("catalog/servers/<slug:name>/", catalog_servers.server_detail, name="server"),

@@ -14,6 +14,11 @@ TEAM_CHANGED = kind("team.changed", "{actor} changed team {target}")
 MEMBER_ADDED = kind("member.added", "{actor} made {user} {role} of {target}")
 MEMBER_REMOVED = kind("member.removed", "{actor} took {role} of {target} from {user}")
 USER_CREATED = kind("user.created", "{actor} created user {target}")
+USER_DEACTIVATED = kind("user.deactivated", "{actor} deactivated {target}")
+USER_REACTIVATED = kind("user.reactivated", "{actor} reactivated {target}")
+PASSWORD_RESET = kind(
+    "user.password_reset", "{actor} gave {target} a new random password"
+)
 PROJECT_CREATED = kind("project.created", "{actor} created project {target}")
 ENVIRONMENT_CREATED = kind(
     "environment.created", "{actor} created environment {target}"

@@ -72,6 +72,14 @@ class TeamForm(TollgateForm):
         return slug
 
 
+class TeamChangeForm(TollgateForm):
+    name = forms.CharField(max_length=100)
+    cost_centre = forms.CharField(
+        max_length=40,
+        help_text="Holds from now on: what is metered already stays where it was.",
+    )
+
+
 class MemberForm(TollgateForm):
     username = forms.CharField(label="User name", max_length=150)
     role = forms.ChoiceField(choices=Membership.Role.choices)

@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/teams/", teams.team_list, name="teams"),
     path("settings/teams/add/", teams.team_add, name="team_add"),
     path("settings/teams/<slug:slug>/", teams.team, name="team"),
+    path("settings/teams/<slug:slug>/change/", teams.team_change, name="team_change"),
     path(
         "settings/teams/<slug:slug>/members/add/", teams.member_add, name="member_add"
     ),
@@ -37,6 +38,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("settings/people/", people.people, name="people"),
     path("settings/people/add/", people.person_add, name="person_add"),
+    path("settings/people/password/", people.person_password, name="person_password"),
+    path(
+        "settings/people/<int:pk>/active/", people.person_active, name="person_active"
+    ),
+    path("settings/people/<int:pk>/reset/", people.person_reset, name="person_reset"),
     path("settings/environments/", people.environments, name="environments"),
     path(
         "settings/environments/<slug:slug>/sandbox/",
@@ -57,5 +63,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("settings/keys/", keys.key_list, name="keys"),
     path("settings/keys/create/", keys.key_create, name="key_create"),
+    path("settings/keys/created/", keys.key_created, name="key_created"),
     path("settings/keys/<int:pk>/revoke/", keys.key_revoke, name="key_revoke"),
 ]

@@ -1,5 +1,7 @@
 """Tool servers as the catalog's pages show them."""
 
+from dataclasses import dataclass
+
 from django.db.models import Count, Q, QuerySet
 
 from core.errors import NotFound
@@ -23,6 +25,29 @@ def server_named(name: str) -> Server:
             f"There is no server {name}: choose one from the catalog, or add it."
         )
     return server
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What stands between a server's tools and the agents."""
+
+    unconfirmed: int
+    enabled_nowhere: int
+    granted: bool
+
+    @property
+    def done(self) -> bool:
+        return self.granted and not self.unconfirmed and not self.enabled_nowhere
+
+
+def review_of(server: Server, *, granted: bool) -> Review:
+    """How much of a server is still to be reviewed; one query."""
+    offered = Tool.objects.filter(server=server, removed_at=None)
+    counts = offered.aggregate(
+        unconfirmed=Count("pk", distinct=True, filter=Q(effect_confirmed_by="")),
+        nowhere=Count("pk", distinct=True, filter=Q(environments=None)),
+    )
+    return Review(counts["unconfirmed"], counts["nowhere"], granted)
 
 
 def tools_of(server: Server) -> QuerySet[Tool]:

@@ -22,7 +22,7 @@ from gateway.forms import ServerChangeForm, ServerForm
 from gateway.models import Server
 from gateway.selectors.grants import grants_on_server, teams_without
 from gateway.selectors.runs import events_on
-from gateway.selectors.servers import server_named, servers, tools_of
+from gateway.selectors.servers import review_of, server_named, servers, tools_of
 from gateway.services.catalog import (
     add_server,
     ask_for_sync,
@@ -185,6 +185,7 @@ def server_detail(request: Request, name: str) -> HttpResponse:
         "tools": list(offered[:_MOST_SHOWN]),
         "tool_count": offered.count(),
         "refused": server.refused[:_MOST_SHOWN],
+        "review": review_of(server, granted=bool(grants)),
         "sync": _sync_state(server, request.GET.get("syncing", ""), at),
         "address": _address(server),
         "grants": grants,
@@ -200,6 +201,8 @@ def server_detail(request: Request, name: str) -> HttpResponse:
     part = "#sync" if request.htmx and "syncing" in request.GET else ""
     response = render(request, f"catalog/server.html{part}", context)
     if part and context["sync"] != "waiting":
+        if not context["sync"] and not server.last_error:
+            messages.success(request, f"{name} was synced.")
         # The tools and facts below have changed as well.
         response["HX-Redirect"] = request.path
     return response

@@ -23,10 +23,10 @@ from gateway.forms import EffectForm, ReviewForm, TagsForm
 from gateway.models import Tool
 from gateway.models.catalog import Effect
 from gateway.selectors.grants import grants_on_tool, teams_without
-from gateway.selectors.runs import events_on
 from gateway.selectors.tools import (
     Brief,
     all_tags,
+    changes_of,
     history,
     tool_named,
     tools,
@@ -141,7 +141,7 @@ def tool_detail(request: Request, server: str, name: str) -> HttpResponse:
         "enabled_in": {place.slug for place in tool.environments.all()},
         "may_admin": request.access.may(CATALOG_ADMIN),
         "may_audit": may_audit,
-        "events": events_on("tool", full_name) if may_audit else [],
+        "events": changes_of(full_name) if may_audit else [],
     }
     return render(request, "catalog/tool.html", context)
 

@@ -17,6 +17,7 @@ from policy.models import (
     Team,
     User,
 )
+from policy.services.people import keep_an_administrator
 
 
 @transaction.atomic
@@ -41,6 +42,33 @@ def create_team(
         after={"name": name, "cost_centre": cost_centre},
     )
     create_project(team=team, slug="default", name="Default", actor=actor, at=at)
+    return team
+
+
+@transaction.atomic
+def change_team(
+    *, team_id: int, name: str, cost_centre: str, actor: Actor, at: datetime
+) -> Team:
+    """Rename a team or move it to another cost centre. Raises NotFound.
+
+    What was metered before keeps the cost centre it was metered under.
+    """
+    team = Team.objects.select_for_update().filter(pk=team_id).first()
+    if team is None:
+        raise NotFound("There is no such team.")
+    before = {"name": team.name, "cost_centre": team.cost_centre}
+    after = {"name": name, "cost_centre": cost_centre}
+    if before != after:
+        team.name, team.cost_centre = name, cost_centre
+        team.save(update_fields=["name", "cost_centre"])
+        record(
+            events.TEAM_CHANGED,
+            actor=actor,
+            at=at,
+            target=team_target(team),
+            before=before,
+            after=after,
+        )
     return team
 
 
@@ -140,7 +168,8 @@ def add_member(
 
 @transaction.atomic
 def remove_member(*, membership_id: int, actor: Actor, at: datetime) -> None:
-    """Take a role back. Raises NotFound, Invalid for one's own last administration."""
+    """Take a role back. Raises NotFound, Invalid for the last administrator's."""
+    keep_an_administrator(without_membership=membership_id)
     membership = (
         Membership.objects.select_related("team", "user")
         .select_for_update(of=("self",))
@@ -149,12 +178,6 @@ def remove_member(*, membership_id: int, actor: Actor, at: datetime) -> None:
     )
     if membership is None:
         raise NotFound("There is no such membership.")
-    if membership.role == Membership.Role.ADMIN and not (
-        Membership.objects.filter(role=Membership.Role.ADMIN)
-        .exclude(pk=membership.pk)
-        .exists()
-    ):
-        raise Invalid("This is the last administrator: appoint another one first.")
     membership.delete()
     record(
         events.MEMBER_REMOVED,

@@ -8,7 +8,11 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import (
+    require_GET,
+    require_http_methods,
+    require_safe,
+)
 
 from audit.services.exports import MOST_ROWS, export
 from core.clock import now
@@ -21,6 +25,7 @@ from policy.forms import KeyForm, RevokeForm
 from policy.models import Team
 from policy.services import keys
 from policy.services.keys import NewKey
+from policy.views import once
 from policy.views.forms import attempt, posted
 from policy.web import Request, actor_of, requires
 
@@ -81,7 +86,7 @@ def key_list(request: Request) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 @requires(IDENTITY_ADMIN)
 def key_create(request: Request) -> HttpResponse:
-    """A new key of the team in ``?team=``; its text is shown on this answer only."""
+    """A new key of the team in ``?team=``; the next page shows its text once."""
     slug = request.GET.get("team", "")
     if not slug:
         teams = selectors.visible_teams(request.access).order_by("name")
@@ -92,10 +97,29 @@ def key_create(request: Request) -> HttpResponse:
     if request.method == "POST" and attempt(
         form, lambda: made.append(_make(request, team, form))
     ):
-        return render(request, "settings/key_created.html", _shown_once(made[0]))
+        once.keep(request, "key", {"id": made[0].key.pk, "text": made[0].text})
+        return redirect("key_created")
     status = 422 if request.method == "POST" else 200
     context = {"form": form, "team": team}
     return render(request, "settings/key_create.html", context, status=status)
+
+
+@never_cache
+@require_GET
+@requires(IDENTITY_ADMIN)
+def key_created(request: Request) -> HttpResponse:
+    """The text of the key just made; a second look finds nothing."""
+    kept = once.take(request, "key")
+    if kept is None:
+        messages.warning(
+            request,
+            "A key's text is shown once. If you did not store it, revoke the key and "
+            "create another.",
+        )
+        return redirect("keys")
+    key = selectors.visible_keys(request.access).get(pk=kept["id"])
+    context = _shown_once(NewKey(key, kept["text"]))
+    return render(request, "settings/key_created.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -14,7 +14,14 @@ from core.clock import now
 from core.errors import NotFound
 from policy import selectors
 from policy.access import IDENTITY_ADMIN, IDENTITY_READ
-from policy.forms import AccountForm, MemberForm, ProjectForm, QuotaForm, TeamForm
+from policy.forms import (
+    AccountForm,
+    MemberForm,
+    ProjectForm,
+    QuotaForm,
+    TeamChangeForm,
+    TeamForm,
+)
 from policy.models import Team
 from policy.services import quotas, teams
 from policy.views.forms import attempt, posted
@@ -25,6 +32,7 @@ _FORMS: dict[str, type[forms.Form]] = {
     "project": ProjectForm,
     "account": AccountForm,
     "quota": QuotaForm,
+    "team": TeamChangeForm,
 }
 
 
@@ -62,6 +70,21 @@ def team_add(request: Request) -> HttpResponse:
 def team(request: Request, slug: str) -> HttpResponse:
     """One team."""
     return _page(request, selectors.visible_team(request.access, slug))
+
+
+@require_POST
+@requires(IDENTITY_ADMIN)
+def team_change(request: Request, slug: str) -> HttpResponse:
+    """Rename the team, or move it to another cost centre."""
+    found = selectors.visible_team(request.access, slug)
+    form = _form("team", request)
+    done = attempt(
+        form,
+        lambda: teams.change_team(
+            team_id=found.pk, **form.cleaned_data, actor=actor_of(request), at=now()
+        ),
+    )
+    return _after(request, found, "team", form, done, "The team was changed.")
 
 
 @require_POST
@@ -178,6 +201,7 @@ def _page(
 ) -> HttpResponse:
     at = now()
     made = {f"{key}_form": _form(key) for key in _FORMS}
+    made["team_form"].initial = {"name": found.name, "cost_centre": found.cost_centre}
     if form is not None:
         made[f"{name}_form"] = form
     context = {

@@ -150,6 +150,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
     return (
         "/catalog/servers/add/",
         "/catalog/servers/billing/",
+        "/catalog/servers/billing/change/",
         "/catalog/servers/ruin/",
         "/catalog/tools/billing/list_orders/",
         "/catalog/tools/billing/set_tier/",

@@ -60,11 +60,17 @@ class Command(BaseCommand):
         if report.error:
             raise CommandError(
                 f"{server.name} is kept as a draft, since it could not be reached: "
-                f"{report.error}"
+                f"{report.error}. Mend it on its page, "
+                f"/catalog/servers/{server.name}/, and sync it there."
             )
         self.stdout.write(f"{server.name}: {report.added} tools imported")
         for name, reason in report.refused:
             self.stdout.write(f"  refused {name}: {reason}")
+        self.stdout.write(
+            f"Next, on its page (/catalog/servers/{server.name}/): enable the tools in "
+            "an environment and grant the server to a team, else no agent sees them; "
+            "and confirm what they may do, since they count as writes until then."
+        )
 
 
 def _pairs(words: list[str], between: str) -> dict[str, str]:

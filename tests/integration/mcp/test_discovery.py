@@ -48,12 +48,12 @@ def test_a_direct_tool_is_listed_with_its_schema(world: World, era: str) -> None
 
 def test_search_says_how_many_tools_there_are(world: World, era: str) -> None:
     answer = world.stack.ask(
-        world.sales, "search", {"query": "divide with remainder", "limit": 2}, era
+        world.sales, "search", {"query": "add two numbers", "limit": 2}, era
     )
 
     assert answer["summary"] == f"2 of {tools_of(world)} tools"
     assert len(answer["tools"]) == 2
-    assert "def divide(*, a: int, b: int) -> " in answer["tools"][0]
+    assert "def add(*, a: int, b: int) -> int" in answer["tools"][0]
 
 
 def test_search_narrows_to_a_server(world: World, era: str) -> None:

@@ -1,7 +1,9 @@
 """The example of the field in docs/: 10,000 orders stay, three rows come back."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -42,3 +44,36 @@ def test_three_rows_come_back(world: World, protocol: str) -> None:
         moved = sum(calls.values_list("result_bytes", flat=True))
         assert not calls.exclude(outcome="ok").exists()
     assert moved > 1_000_000
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of a language in the page on connecting."""
+    page = (ROOT / "docs" / "connecting.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+def test_the_configurations_are_json() -> None:
+    found = [json.loads(block) for block in blocks("json")]
+
+    assert found[0]["mcpServers"]["tollgate"]["type"] == "http"
+    assert found[1]["servers"]["tollgate"]["url"].endswith("/mcp")
+
+
+def test_the_page_on_connecting_shows_a_client_that_works(world: World) -> None:
+    (code,) = blocks("python")
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "TOLLGATE_URL": world.stack.url,
+            "TOLLGATE_KEY": world.sales,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert len(ast.literal_eval(done.stdout)) == 3

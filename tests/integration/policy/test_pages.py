@@ -192,7 +192,9 @@ def _key_form(**changes: object) -> dict[str, object]:
 
 
 def test_a_key_is_shown_once_with_a_client_configuration(admin: Client) -> None:
-    response = admin.post("/settings/keys/create/?team=sales", _key_form())
+    made = admin.post("/settings/keys/create/?team=sales", _key_form())
+    assert made["Location"] == "/settings/keys/created/"
+    response = admin.get(made["Location"])
     text = response.content.decode()
     key = ApiKey.objects.get()
     assert "no-store" in response["Cache-Control"]
@@ -202,6 +204,25 @@ def test_a_key_is_shown_once_with_a_client_configuration(admin: Client) -> None:
     assert keys.authenticate(text=shown, at=now(), address="", request_id="").key
     assert "mcpServers" in text
     assert shown not in _text(admin, "/settings/keys/")
+
+
+def test_a_reload_neither_shows_the_key_again_nor_makes_another(admin: Client) -> None:
+    admin.post("/settings/keys/create/?team=sales", _key_form())
+    assert "tg_" not in str(dict(admin.session))
+    assert "mcpServers" in _text(admin, "/settings/keys/created/")
+    again = admin.get("/settings/keys/created/")
+    assert again["Location"] == "/settings/keys/"
+    assert "is shown once" in _text(admin, "/settings/keys/")
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_key_that_was_not_fetched_in_time_is_not_shown(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.post("/settings/keys/create/?team=sales", _key_form())
+    later = now() + timedelta(minutes=6)
+    monkeypatch.setattr("policy.views.once.now", lambda: later)
+    assert admin.get("/settings/keys/created/")["Location"] == "/settings/keys/"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,14 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.models import Event
+from audit.services.record import record
+from gateway import events
 from gateway.models import Server, Tool, ToolVersion
+from gateway.services import access
+from gateway.services.catalog import tool_target
+from policy.models import Environment
 from tests.builders.catalog import make_server, make_tool
-from tests.builders.identity import Cast
+from tests.builders.identity import ACTOR, Cast
 from tests.integration.gateway.pages.conftest import Browse, queries_of
 
 SECRETS = {"Authorization": "Bearer very-secret-token"}
@@ -186,3 +191,49 @@ def test_a_server_of_2500_tools_shows_fifty_and_leads_to_all(
     assert "The first 50 of 60" in html
     everything = client.get(reverse("tools") + "?server=crm").content.decode()
     assert "of 2500" in everything or "of 2,500" in everything
+
+
+def test_the_page_says_what_keeps_tools_from_agents(cast: Cast, browse: Browse) -> None:
+    server, place = make_server(), Environment.objects.get(slug="dev")
+    make_tool(server, name="ready", environments=[place])
+    admin, member = browse(cast.admin), browse(cast.member)
+    html = admin.get("/catalog/servers/crm/").content.decode()
+    assert "Grant the server to a team" in html
+    assert "in an environment</a>" not in html
+    make_tool(server, name="new", confirmed_by="")
+    html = admin.get("/catalog/servers/crm/").content.decode()
+    assert "Say what 1 tool may do" in html
+    assert "Enable 1 tool in an environment" in html
+    assert "Not every tool" not in member.get("/catalog/servers/crm/").content.decode()
+
+
+def test_nothing_is_left_to_say_once_all_is_reviewed(
+    cast: Cast, browse: Browse
+) -> None:
+    server = make_server()
+    places = list(Environment.objects.all())
+    make_tool(server, environments=places)
+    access.grant_server(
+        team=cast.team, server=server, actor=ACTOR, at=server.created_at
+    )
+    html = browse(cast.admin).get("/catalog/servers/crm/").content.decode()
+    assert "Not every tool" not in html
+
+
+def test_a_tools_history_is_of_its_changes_not_its_calls(
+    cast: Cast, browse: Browse
+) -> None:
+    tool = make_tool(make_server())
+    admin = browse(cast.admin)
+    admin.post("/catalog/tools/crm/list_orders/tags/", {"tags": "billing"})
+    for _ in range(60):
+        record(
+            events.CALL_INTENDED,
+            actor=ACTOR,
+            at=tool.server.created_at,
+            target=tool_target(tool),
+            tool=tool.full_name,
+        )
+    html = admin.get("/catalog/tools/crm/list_orders/").content.decode()
+    assert "tool.reviewed" in html
+    assert "call.intended" not in html

@@ -156,6 +156,7 @@ def test_the_page_waits_for_a_sync_and_then_shows_the_result(
         reverse("server", args=["crm"]) + query, headers={"HX-Request": "true"}
     )
     assert polled["HX-Redirect"] == "/catalog/servers/crm/"
+    assert "crm was synced." in page(client, "server", "crm")
 
 
 def test_a_sync_that_nobody_answers_is_given_up(cast: Cast, browse: Browse) -> None:
