@@ -27,6 +27,7 @@ bench: ## Measure beside the peers on loopback; prints JSON lines
 	@bin/setup --bench
 	@$(PYTHON) -m benchmarks.search
 	@$(PYTHON) -m benchmarks.sandbox --rounds 10
+	@$(PYTHON) -m benchmarks.isolation --seconds 5
 	@$(PYTHON) -m benchmarks.execute $(ARGS)
 
 doctor: ## Check each part of the running installation, and say how to mend it

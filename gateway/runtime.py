@@ -34,10 +34,10 @@ def provider() -> Levels:
 
 
 def sandboxes() -> dict[str, JSON]:
-    """State of this process's sandboxes for health pages; boots none."""
-    if provider.cache_info().currsize:
-        return provider().describe()
-    return {"provider": "", "admitted": list(settings.SANDBOX_PROVIDERS)}
+    """What the process's sandboxes are like; nothing is booted for it."""
+    if not provider.cache_info().currsize:
+        return {"open": False, "admitted": list(settings.SANDBOX_PROVIDERS)}
+    return provider().describe()
 
 
 @cache

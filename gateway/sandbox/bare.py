@@ -14,11 +14,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic_monty import Monty
 
 from gateway.sandbox import channel
 from gateway.sandbox.api import JSON, Job, OnCall, Result, ScriptError, Usage
@@ -28,6 +28,8 @@ from gateway.sandbox.errors import (
     SandboxUnavailable,
     Violation,
 )
+from gateway.sandbox.harness.monty import driver, failure, subset
+from gateway.sandbox.harness.monty.offers import MontyOffers
 from gateway.sandbox.process import cpu_seconds
 from gateway.sandbox.team.talk import OUTSIDE, Talk, mentioned
 from gateway.sandbox.watch import Watch
@@ -58,7 +60,7 @@ class MontyProvider:
             self._more["gc_interval"] = gc_interval
         self._lock = threading.Lock()
         self._closed = False
-        self._pool: Any = None
+        self._pool: Monty | None = None
         self._runs = 0
         self._running = 0
 
@@ -69,13 +71,6 @@ class MontyProvider:
                 raise SandboxUnavailable("the Monty provider is closed")
             if self._pool is not None:
                 return
-            if find_spec("pydantic_monty") is None:
-                raise SandboxUnavailable("Monty is missing: pip install pydantic-monty")
-            # optional: a machine with gVisor never loads it into this process
-            from pydantic_monty import Monty
-
-            from gateway.sandbox.harness.monty.offers import MontyOffers
-
             try:
                 pool = Monty(
                     max_processes=self._size,
@@ -101,12 +96,14 @@ class MontyProvider:
             self.start()
         except SandboxUnavailable as reason:
             return _unrun(str(reason))
-        self._runs += 1
-        self._running += 1
+        with self._lock:
+            self._runs += 1
+            self._running += 1
         try:
             return self._run(job, on_call, cancelled, started)
         finally:
-            self._running -= 1
+            with self._lock:
+                self._running -= 1
 
     def _run(
         self,
@@ -119,6 +116,7 @@ class MontyProvider:
         script = _Script(talk, self._more)
         dispatched = time.monotonic()
         self._watch.add(script)
+        assert self._pool is not None  # noqa: S101 - started by now
         future = self._scripts.submit(script.run, self._pool, self._offers)
         code = ""
         try:
@@ -168,7 +166,10 @@ class MontyProvider:
             "level": "monty",
             "open": self._pool is not None,
             "size": self._size,
+            "idle": self._size - self._running,
+            "booted": self._size,
             "running": self._running,
+            "platform": "a plain process, without kernel isolation",
             "runs": self._runs,
             "kernel_isolation": False,
         }
@@ -191,10 +192,8 @@ class _Script:
 
     # On the driver's thread
 
-    def run(self, pool: Any, offers: Any) -> None:
+    def run(self, pool: Monty, offers: MontyOffers) -> None:
         """Drive the script; its ending goes the way of a sandbox's frames."""
-        from gateway.sandbox.harness.monty import driver, failure, subset
-
         limits = self._talk.job.limits
         job = {
             "code": self._talk.job.code,
@@ -233,16 +232,14 @@ class _Script:
 
     def receive(self, timeout: float | None) -> list[dict[str, Any]]:
         """See driver.Port."""
-        from gateway.sandbox.harness.monty.driver import Ended
-
         if self._ended:
-            raise Ended
+            raise driver.Ended
         try:
             message = self._inbox.get(timeout=timeout)
         except queue.Empty:
             return []
         if message is None:
-            raise Ended
+            raise driver.Ended
         return [message]
 
     def print(self, text: str) -> None:

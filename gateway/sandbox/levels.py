@@ -141,14 +141,13 @@ class Levels:
 
     def describe(self) -> dict[str, JSON]:
         """See Provider.describe."""
-        return {
+        used: Provider = self._bare if self._chosen == MONTY else self._gvisor
+        return used.describe() | {
             "provider": self._chosen,
             "admitted": list(self._allowed),
             "kernel_isolation": self.isolated,
             "not_available": self._why_not,
-            "run": self._gvisor.describe(),
             "team": self._team.describe() | {"state": self._team_state},
-            "monty": self._bare.describe(),
         }
 
 

@@ -278,17 +278,16 @@ class TeamProvider:
         self._stop.set()
         self._keeper.join()
         with self._changed:
-            everything = [s for group in self._sandboxes.values() for s in group]
-            everything += self._retired
-        for sandbox in everything:
+            live = [s for group in self._sandboxes.values() for s in group]
+        for sandbox in live:
             sandbox.end("cancelled" if self._closing else "sandbox_died")
         deadline = time.monotonic() + _CLOSE_SECONDS
-        while any(s.holders for s in everything) and time.monotonic() < deadline:
+        ending = [*live, *self._retired]
+        while any(s.holders for s in ending) and time.monotonic() < deadline:
             time.sleep(0.01)
         with self._changed:
-            for sandbox in everything:
-                if sandbox not in self._retired:
-                    self._retire(sandbox)
+            for sandbox in live:
+                self._retire(sandbox)
             self._bury()
         self._pool.close()
         self._namespace.close()
