@@ -130,12 +130,11 @@ def resolve(
     ``happened`` gives ``value`` to the script, ``did_not`` makes the call again,
     ``abandon`` ends the run. Raises NotFound, Invalid.
     """
-    call = (
-        ToolCall.objects.select_for_update(of=("self",))
-        .select_related("run")
-        .filter(pk=call_id)
-        .first()
+    # The run's row is the lock: whoever waits for it reads the call as it is then.
+    run = Run.objects.select_for_update().filter(
+        pk__in=ToolCall.objects.filter(pk=call_id).values("run")
     )
+    call = next((row.calls.get(pk=call_id) for row in run), None)
     if call is None:
         raise NotFound("There is no such call.")
     if call.outcome != ToolCall.Outcome.UNKNOWN or call.run.ended:
