@@ -47,6 +47,37 @@ def test_an_envelope_holds_value_output_and_calls(world: World, era: str) -> Non
     assert float(envelope["usage"]["cost"]) > 0
 
 
+def test_typescript_goes_the_same_way(world: World, era: str) -> None:
+    code = (
+        "console.log('hello');\nconst [sum, text] = await Promise.all([\n"
+        "  tools.trivial.add({ a: 2, b: 3 }),\n"
+        "  callTool('trivial.upper', { text: 'ä' })]);\n"
+        "return { sum, text } as { sum: number };"
+    )
+    arguments = {"code": code, "language": "typescript"}
+
+    result = world.stack.call(world.sales, "execute", arguments, era)
+
+    envelope = result.structured_content
+    assert envelope is not None
+    assert envelope["value"] == {"sum": 5, "text": "Ä"}
+    assert envelope["stdout"] == "hello\n"
+    assert {call["tool"] for call in envelope["calls"]} == {
+        "trivial.add",
+        "trivial.upper",
+    }
+    assert {call["outcome"] for call in envelope["calls"]} == {"ok"}
+
+
+def test_typescript_is_checked_before_it_runs(world: World, era: str) -> None:
+    arguments = {"code": "\nreturn tools.trivial.ad({})", "language": "typescript"}
+
+    error = failure(world, era, "execute", arguments)
+
+    assert (error["code"], error["line"]) == ("unknown_tool", 2)
+    assert error["suggestions"][0].startswith("tools.trivial.add(args: {a: number")
+
+
 def test_the_last_expression_is_the_value(world: World, era: str) -> None:
     assert world.stack.execute(world.sales, "x = 6\nx * 7", era)["value"] == 42
 

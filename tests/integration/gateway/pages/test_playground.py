@@ -97,6 +97,23 @@ def test_a_good_script_is_queued_as_the_key_and_names_the_person(
     assert '"principal":"sa:sales/agent"' in event.body
 
 
+def test_typescript_is_chosen_checked_and_shown_again(
+    cast: Cast, crm: Server, key: ApiKey, browse: Browse
+) -> None:
+    client, url = browse(cast.member), reverse("playground")
+    form = {"key": key.pk, "language": "typescript"}
+    wrong = client.post(url, form | {"code": "return tools.crm.nothing()"})
+    assert wrong.status_code == 422
+    assert b"unknown_tool" in wrong.content
+    assert not Run.objects.exists()
+    code = "return await tools.crm.listOrders({since: '2026-04-01'})"
+    assert client.post(url, form | {"code": code}).status_code == 302
+    run = Run.objects.get()
+    assert (run.language, run.code) == ("typescript", code)
+    html = client.get(f"{url}?run={run.uid}").content.decode()
+    assert '<option value="typescript" selected>' in html
+
+
 def test_with_htmx_the_outcome_alone_comes_back_and_asks_again(
     cast: Cast, crm: Server, key: ApiKey, browse: Browse
 ) -> None:
