@@ -6,7 +6,7 @@ from pathlib import Path
 from gateway.sandbox import image, spec
 from gateway.sandbox.api import JSON
 from gateway.sandbox.errors import SandboxUnavailable
-from gateway.sandbox.member import Boot, Member, boot
+from gateway.sandbox.member import Boot, Haste, Member, boot
 from gateway.sandbox.namespace import Namespace
 from gateway.sandbox.pool import Pool
 from gateway.sandbox.runsc import prepare
@@ -49,8 +49,8 @@ class Fleet:
         self.pool = Pool(self._boot, size=size, boots=boots)
         self._size = size
 
-    def _boot(self, background: bool) -> Member:
-        return boot(self.plan, self._namespace, background=background)
+    def _boot(self, haste: Haste) -> Member:
+        return boot(self.plan, self._namespace, haste)
 
     def describe(self) -> dict[str, JSON]:
         """State for health pages."""

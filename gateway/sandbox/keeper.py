@@ -9,12 +9,22 @@ import array
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
 import sys
 
 _LONGEST = 65_536
+# For runsc and the sandbox it becomes, should its own limits ever fail. They inherit
+# all but the seconds of CPU, which this process must not have itself.
+_BACKSTOP = {
+    resource.RLIMIT_FSIZE: 1 << 30,
+    resource.RLIMIT_DATA: 512 << 20,
+    resource.RLIMIT_NOFILE: 1024,
+    resource.RLIMIT_CORE: 0,
+}
+_CPU_SECONDS = 3_600
 
 
 class Keeper:
@@ -26,6 +36,10 @@ class Keeper:
 
     def serve(self) -> None:
         """Until the runner closes its end."""
+        for kind, most in _BACKSTOP.items():
+            hard = resource.getrlimit(kind)[1]
+            bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (bound, bound))
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -52,7 +66,7 @@ class Keeper:
         request = json.loads(data)
         try:
             if request["op"] == "run":
-                self._start(request, descriptors)
+                self._start(request, request["nice"], descriptors)
             else:
                 self._kill(request["id"])
         finally:
@@ -60,7 +74,9 @@ class Keeper:
                 os.close(descriptor)
         return True
 
-    def _start(self, request: dict[str, list[str]], descriptors: list[int]) -> None:
+    def _start(
+        self, request: dict[str, list[str]], nice: int, descriptors: list[int]
+    ) -> None:
         arguments = request["argv"]
         actions = [
             (os.POSIX_SPAWN_DUP2, descriptor, number)
@@ -79,6 +95,11 @@ class Keeper:
         except OSError as error:
             self._send({"event": "done", "id": request["id"], "error": str(error)})
             return
+        # runsc is being loaded: what it starts later has the same limit and priority
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+            if nice:
+                os.setpriority(os.PRIO_PROCESS, pid, nice)
         self._launchers[pid] = {
             "id": str(request["id"]),
             "pid_file": str(request["pid_file"]),

@@ -16,14 +16,6 @@ from gateway.sandbox.errors import SandboxUnavailable
 
 _LONGEST = 65_536
 _KEEPER = Path(__file__).with_name("keeper.py")
-# The runsc process and the sandbox it becomes, should its own limits ever fail
-_BACKSTOP = (
-    "--cpu=3600",
-    f"--fsize={1 << 30}",
-    f"--data={512 << 20}",
-    "--nofile=1024",
-    "--core=0",
-)
 
 
 class Namespace:
@@ -78,6 +70,8 @@ class Namespace:
         descriptors: Sequence[int],
         pid_file: Path | None,
         timeout: float,
+        *,
+        nice: int = 0,
     ) -> int:
         """Run a command to its end; return a pidfd of the process in `pid_file`.
 
@@ -90,8 +84,9 @@ class Namespace:
         request = {
             "op": "run",
             "id": identifier,
-            "argv": [_tool("prlimit"), *_BACKSTOP, *command],
+            "argv": list(command),
             "pid_file": str(pid_file or ""),
+            "nice": nice,
         }
         try:
             self._send(request, descriptors)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from gateway.sandbox.errors import SandboxUnavailable
-from gateway.sandbox.member import Member
+from gateway.sandbox.member import Haste, Member
 
 _LONGEST_PAUSE = 10.0
 
@@ -16,12 +16,13 @@ _LONGEST_PAUSE = 10.0
 class Pool:
     """`size` frozen members; boots replacements, at most `boots` at a time.
 
-    `boot` is told whether it may take its time, since half the pool is still there.
+    While runs wait twice as many are booted at once, since a boot itself waits for
+    half its time, and those that were begun as spare ones may be slow.
     """
 
     def __init__(
         self,
-        boot: Callable[[bool], Member],
+        boot: Callable[[Haste], Member],
         *,
         size: int,
         boots: int,
@@ -31,13 +32,14 @@ class Pool:
         self._idle: deque[Member] = deque()
         self._changed = threading.Condition()
         self._booting = 0
+        self._hurried = 0
         self._wanted = 0
         self._failures = 0
         self._closed = False
         self.last_error = ""
         self.booted = 0
         self._boots = boots
-        self._booters = ThreadPoolExecutor(boots, "sandbox-boot")
+        self._booters = ThreadPoolExecutor(2 * boots, "sandbox-boot")
         self._used: queue.SimpleQueue[Member | None] = queue.SimpleQueue()
         self._disposer = threading.Thread(
             target=self._dispose, name="sandbox-dispose", daemon=True
@@ -56,15 +58,19 @@ class Pool:
 
     def _fill(self) -> None:
         missing = self._size + self._wanted - len(self._idle) - self._booting
-        for _ in range(min(missing, self._boots - self._booting)):
-            if not self._closed:
-                self._booting += 1
-                self._booters.submit(self._boot_one)
+        most = self._boots * (2 if self._wanted else 1)
+        for _ in range(min(missing, most - self._booting)):
+            if self._closed:
+                return
+            hurried = self._wanted - len(self._idle) > self._hurried
+            self._booting += 1
+            self._hurried += hurried
+            self._booters.submit(self._boot_one, Haste.NOW if hurried else Haste.SPARE)
 
-    def _boot_one(self) -> None:
+    def _boot_one(self, haste: Haste) -> None:
         member, error = None, ""
         try:
-            member = self._boot(self.idle * 2 >= self._size)
+            member = self._boot(haste)
             member.freeze()
         except SandboxUnavailable as failure:
             error = str(failure)
@@ -72,6 +78,7 @@ class Pool:
             error = f"{type(failure).__name__}: {failure}"
         with self._changed:
             self._booting -= 1
+            self._hurried -= haste is Haste.NOW
             closed = self._closed
             if member is not None and not closed:
                 self._idle.append(member)

@@ -50,15 +50,18 @@ class GVisorProvider:
         runsc: str = "",
         *,
         platform: str = "",
-        boots: int = 2,
+        boots: int = 0,
         typescript_size: int = 1,
     ) -> None:
-        """Without `runsc` the installed one is found, without `platform` tested."""
+        """Without `runsc` the installed one is found, without `platform` tested.
+
+        Without `boots` as many sandboxes are booted at once as there are cores.
+        """
         self._work_dir = work_dir.resolve()
         self._sizes = {_PYTHON: size, "typescript": typescript_size}
         self._runsc_wish = runsc
         self._platform_wish = platform
-        self._boots = boots
+        self._boots = boots or len(os.sched_getaffinity(0))
         self._lock = threading.Lock()
         self._open = False
         self._closing = False

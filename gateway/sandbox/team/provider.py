@@ -23,7 +23,7 @@ from gateway.sandbox.api import (
 from gateway.sandbox.conversation import CallFailed
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.sandbox.image import Image
-from gateway.sandbox.member import Boot, Member, boot
+from gateway.sandbox.member import Boot, Haste, Member, boot
 from gateway.sandbox.namespace import Namespace
 from gateway.sandbox.pool import Pool
 from gateway.sandbox.provider import claim, sweep
@@ -115,8 +115,9 @@ class TeamProvider:
         )
         self._keeper.start()
 
-    def _boot(self, background: bool) -> Member:
-        return boot(self._plan, self._namespace, background=background)
+    def _boot(self, _: Haste) -> Member:
+        # always warmed up: it serves many runs
+        return boot(self._plan, self._namespace)
 
     def run(
         self, job: Job, on_call: OnCall, cancelled: threading.Event | None = None

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,41 @@ def test_sandboxes_are_restored_and_frozen_while_idle(provider: GVisorProvider) 
     assert state["platform"] in ("systrap", "ptrace")
     assert state["restored"] is True
     assert state["keeper_alive"] is True
+
+
+def test_more_runs_than_sandboxes_wait_are_served(folder: Path) -> None:
+    """Those that wait get sandboxes that were not warmed up, in both languages."""
+    provider = GVisorProvider(folder, size=1, typescript_size=0)
+    scripts = {"python": "import json\njson.dumps([1])", "typescript": "return '[1]'"}
+    jobs = [
+        Job("t", code, language, 1, 0.0, {}, Limits(wall_seconds=20))
+        for language, code in scripts.items()
+        for _ in range(4)
+    ]
+    try:
+        with ThreadPoolExecutor(len(jobs)) as clients:
+            results = list(clients.map(lambda job: provider.run(job, serve), jobs))
+    finally:
+        provider.close()
+    assert [result.value for result in results] == ["[1]"] * len(jobs)
+
+
+def test_sandboxes_have_limits_of_the_host_as_a_backstop(folder: Path) -> None:
+    provider = GVisorProvider(folder, size=1)
+    try:
+        provider.start()
+        wait_until(lambda: idle(provider) == 1)
+        (pid,) = sentries(folder)
+        shown = Path(f"/proc/{pid}/limits").read_text()
+    finally:
+        provider.close()
+    lines = (line.split("  ") for line in shown.splitlines())
+    limits = {line[0]: [word.strip() for word in line[1:] if word] for line in lines}
+    assert limits["Max cpu time"][:2] == ["3600", "3600"]
+    assert limits["Max file size"][:2] == [str(1 << 30)] * 2
+    assert limits["Max data size"][:2] == [str(512 << 20)] * 2
+    assert limits["Max open files"][1] == "1024"
+    assert limits["Max core file size"][:2] == ["0", "0"]
 
 
 def test_an_unknown_language_is_refused(provider: GVisorProvider) -> None:
