@@ -14,7 +14,7 @@ SEARCH: dict[str, Any] = {
     "title": "Search tools",
     "description": (
         "Find tools by what one step of the task needs, e.g. 'list orders by date'. "
-        "Search once per step, not once per task. The answer says how many tools you "
+        "Search per step, not per task. The answer says how many tools you "
         "may use; an empty query lists them."
     ),
     "inputSchema": {
@@ -64,14 +64,14 @@ EXECUTE: dict[str, Any] = {
     "description": (
         "Run one Python script that does the whole task: call tools, filter and join "
         "in the script, return only what you need. Intermediate results never come "
-        "back to you.\n"
+        "back.\n"
         "from tools import crm\n"
         'orders = crm.list_orders(since="2026-04-01")  # keyword arguments, no await\n'
         'return [o["id"] for o in orders if o["total"] > 100]  # print() is shown too\n'
         "Names that are no identifiers: crm.find(**{'from': 1}). A failed call raises "
         "ToolError. In parallel: await asyncio.gather(...), then await every call. "
-        "There is no network, no files, no packages. On an error mend the named line "
-        "and send the script again with the same task. If status is still 'queued' or "
+        "No network, files or packages. On an error mend the named line "
+        "and send it again with the same task. While status is 'queued', "
         "'running' or 'awaiting_…', ask get_run."
     ),
     "inputSchema": {
@@ -103,6 +103,7 @@ EXECUTE: dict[str, Any] = {
         "additionalProperties": False,
     },
     "annotations": {"readOnlyHint": False, "openWorldHint": True},
+    "execution": {"taskSupport": "optional"},
 }
 
 GET_RUN: dict[str, Any] = {

@@ -13,7 +13,7 @@ from django.db import DatabaseError
 
 from audit.services.record import DENY, record
 from core.clock import now
-from core.errors import TollgateError
+from core.errors import Denied, TollgateError
 from core.ids import new_id
 from gateway import events
 from gateway.mcp_server.threads import in_thread
@@ -34,6 +34,14 @@ NEEDED: Mapping[str, str] = {
     "get_schema": scopes.CATALOG_READ,
     "execute": scopes.RUNS_EXECUTE,
     "get_run": scopes.RUNS_READ,
+}
+# Methods of the protocol itself; all others need a good key and no more.
+METHODS: Mapping[str, str] = {
+    "tasks/get": scopes.RUNS_READ,
+    "tasks/result": scopes.RUNS_READ,
+    "tasks/list": scopes.RUNS_READ,
+    "tasks/update": scopes.RUNS_EXECUTE,
+    "tasks/cancel": scopes.RUNS_EXECUTE,
 }
 _UNAUTHORIZED, _FORBIDDEN = -32001, -32003
 _PARSE, _INVALID = -32700, -32600
@@ -166,11 +174,30 @@ def _needs(body: bytes) -> tuple[str, str]:
         raise _Unfit(
             400, _INVALID, "Send one JSON-RPC message at a time; batches are not taken."
         )
-    if message.get("method") != "tools/call":
-        return "", ""
+    method = message.get("method")
+    if method != "tools/call":
+        return str(method), METHODS.get(method, "") if isinstance(method, str) else ""
     params = message.get("params")
     name = params.get("name") if isinstance(params, Mapping) else None
     return str(name), NEEDED.get(name, "") if isinstance(name, str) else ""
+
+
+def principal_of(ctx: Any) -> Principal:
+    """Whom KeyGuard has let in with this request."""
+    principal: Principal = ctx.request.scope[PRINCIPAL]
+    return principal
+
+
+async def check_scope(principal: Principal, name: str) -> None:
+    """Refuse a tool or method for which the key lacks the scope. Raises Denied.
+
+    KeyGuard has said so already, with the status that the protocol asks for. This one
+    reads the same name that is about to be called.
+    """
+    needed = NEEDED.get(name) or METHODS.get(name, "")
+    if needed and not scopes.covers(principal.scopes, needed):
+        await in_thread(record_refusal, principal, name, needed)
+        raise Denied(lacks(name, needed))
 
 
 def lacks(method: str, needed: str) -> str:

@@ -6,31 +6,27 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import mcp_types as types
-import orjson
 from django.conf import settings
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
+from mcp_types import methods
 
-from core.errors import Denied, TollgateError
+from core.errors import TollgateError
 from gateway.catalog import CatalogTool, usable_by
-from gateway.codemode.agent_tools import AGENT_TOOLS
+from gateway.codemode.agent_tools import AGENT_TOOLS, EXECUTE
 from gateway.codemode.definitions import ToolDef
 from gateway.codemode.validate import Validators
-from gateway.mcp_server import tools
-from gateway.mcp_server.auth import (
-    NEEDED,
-    PRINCIPAL,
-    KeyGuard,
-    lacks,
-    record_refusal,
-)
+from gateway.mcp_server import handles, results, task_methods, tools
+from gateway.mcp_server.auth import KeyGuard, check_scope, principal_of
 from gateway.mcp_server.threads import in_thread
 from gateway.mcp_server.waiting import Completions
-from policy import scopes
+from gateway.models import Run
 from policy.principal import Principal
 
+CALL = "tools/call"
 _SCHEMAS: dict[str, Mapping[str, Any]] = {
     tool["name"]: tool["inputSchema"] for tool in AGENT_TOOLS
 }
@@ -71,7 +67,8 @@ class Endpoint:
             on_call_tool=self._call_tool,
             get_tool_input_schema=_SCHEMAS.get,
         )
-        self._server.middleware.clear()
+        task_methods.register(self._server)
+        self._server.middleware[:] = [self._tasks_of_2025]
         self._manager = StreamableHTTPSessionManager(
             self._server,
             json_response=True,
@@ -95,7 +92,7 @@ class Endpoint:
     async def _list_tools(
         self, ctx: Any, params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        usable = await in_thread(usable_by, _principal(ctx))
+        usable = await in_thread(usable_by, principal_of(ctx))
         direct = [
             _direct_tool(usable.catalog.tools[name])
             for name in sorted(usable.names)
@@ -104,45 +101,74 @@ class Endpoint:
         listed = [types.Tool.model_validate(tool) for tool in AGENT_TOOLS]
         return types.ListToolsResult(tools=listed + direct)
 
-    async def _call_tool(
-        self, ctx: Any, params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
-        principal = _principal(ctx)
+    async def _call_tool(self, ctx: Any, params: types.CallToolRequestParams) -> Any:
+        principal = principal_of(ctx)
         arguments = params.arguments or {}
-        if params.name in _SCHEMAS:
-            self._check(params.name, arguments)
         try:
-            await _check_scope(principal, params.name)
-            if params.name == "execute":
-                return await self._execute(principal, arguments)
             if params.name in tools.ANSWERS:
+                await self._admit(principal, params)
                 answer = tools.ANSWERS[params.name]
-                return _result(await in_thread(answer, principal, arguments))
-            return await self._direct(principal, params.name, arguments)
+                return results.result(await in_thread(answer, principal, arguments))
+            run = await self._submit(principal, params)
+            seconds = tools.DEFAULT_WAIT_SECONDS
+            if run.mode == Run.Mode.SCRIPT:
+                seconds = tools.wait_seconds(arguments)
+            if seconds > 0:
+                await self._completions.wait(run.uid, seconds)
+            run = await in_thread(Run.objects.get, uid=run.uid)
+            if not run.ended and handles.takes_tasks(ctx):
+                return handles.created(run)
+            return await in_thread(results.answer_of, run)
         except TollgateError as error:
-            return _failure(error.code, error.message, error.details)
+            return results.failure(error.code, error.message, error.details)
 
-    def _check(self, name: str, arguments: Mapping[str, Any]) -> None:
-        problems = self._validators.check(_DEFINITIONS[name], arguments)
-        if problems:
+    async def _tasks_of_2025(self, ctx: Any, call_next: CallNext) -> HandlerResult:
+        """Offer tasks as revision 2025-11-25 has them: asked for call by call."""
+        given = ctx.params or {}
+        if ctx.method == "initialize":
+            answer = await call_next(ctx)
+            if isinstance(answer, dict):
+                return answer | _with_tasks(answer)
+            return answer
+        asked = ctx.method == CALL and given.get("task") is not None
+        if not asked or ctx.protocol_version != handles.REVISION_OF_2025:
+            return await call_next(ctx)
+        methods.validate_client_request(ctx.method, ctx.protocol_version, given)
+        params = types.CallToolRequestParams.model_validate(given, by_name=False)
+        if params.name in tools.ANSWERS:
             raise MCPError(
-                types.INVALID_PARAMS,
-                f"{name}: " + "; ".join(str(problem) for problem in problems[:5]),
+                types.METHOD_NOT_FOUND, f"{params.name} does not run as a task."
             )
+        try:
+            run = await self._submit(principal_of(ctx), params)
+        except TollgateError as error:
+            data = {"code": error.code, **error.details}
+            raise MCPError(types.INVALID_REQUEST, error.message, data=data) from None
+        return {"task": handles.of_2025(run)}
 
-    async def _execute(
-        self, principal: Principal, arguments: Mapping[str, Any]
-    ) -> types.CallToolResult:
-        run = await in_thread(tools.submit, principal, arguments)
-        seconds = tools.wait_seconds(arguments)
-        if seconds > 0:
-            await self._completions.wait(run.uid, seconds)
-        answer = await in_thread(tools.answer, run.uid)
-        return _result(answer, failed=answer["error"] is not None)
+    async def _admit(
+        self, principal: Principal, params: types.CallToolRequestParams
+    ) -> None:
+        """Refuse arguments that do not fit and keys that lack the scope."""
+        if params.name in _SCHEMAS:
+            definition = _DEFINITIONS[params.name]
+            problems = self._validators.check(definition, params.arguments or {})
+            if problems:
+                raise MCPError(
+                    types.INVALID_PARAMS,
+                    f"{params.name}: "
+                    + "; ".join(str(problem) for problem in problems[:5]),
+                )
+        await check_scope(principal, params.name)
 
-    async def _direct(
-        self, principal: Principal, name: str, arguments: Mapping[str, Any]
-    ) -> types.CallToolResult:
+    async def _submit(
+        self, principal: Principal, params: types.CallToolRequestParams
+    ) -> Run:
+        """Queue the script, or the direct call of a tool."""
+        await self._admit(principal, params)
+        name, arguments = params.name, params.arguments or {}
+        if name == EXECUTE["name"]:
+            return await in_thread(tools.submit, principal, arguments)
         usable = await in_thread(usable_by, principal)
         tool = usable.catalog.tools.get(name)
         if name in usable.names and tool is not None and not tool.direct:
@@ -151,28 +177,14 @@ class Endpoint:
                 f"{name} is not listed for direct calls: call it from a script with "
                 "execute.",
             )
-        run = await in_thread(tools.submit_direct, principal, name, arguments)
-        await self._completions.wait(run.uid, tools.DEFAULT_WAIT_SECONDS)
-        value, error = await in_thread(tools.direct_answer, run.uid)
-        if error is not None:
-            return _failure(error["code"], error["message"], {"run": run.uid})
-        if isinstance(value, dict):
-            return _result(value)
-        return types.CallToolResult(content=[_text(value)])
+        return await in_thread(tools.submit_direct, principal, name, arguments)
 
 
-async def _check_scope(principal: Principal, name: str) -> None:
-    # KeyGuard has said so already, with the status that the protocol asks for. This
-    # one reads the same name that is about to be called.
-    needed = NEEDED.get(name, "")
-    if needed and not scopes.covers(principal.scopes, needed):
-        await in_thread(record_refusal, principal, name, needed)
-        raise Denied(lacks(name, needed))
-
-
-def _principal(ctx: Any) -> Principal:
-    principal: Principal = ctx.request.scope[PRINCIPAL]
-    return principal
+def _with_tasks(initialized: dict[str, Any]) -> dict[str, Any]:
+    if initialized["protocolVersion"] != handles.REVISION_OF_2025:
+        return {}
+    tasks = {"tasks": handles.CAPABILITY_OF_2025}
+    return {"capabilities": initialized["capabilities"] | tasks}
 
 
 def _direct_tool(tool: CatalogTool) -> types.Tool:
@@ -182,26 +194,8 @@ def _direct_tool(tool: CatalogTool) -> types.Tool:
         title=definition.title or None,
         description=definition.description,
         input_schema=dict(definition.input_schema),
+        execution=types.ToolExecution(task_support="optional"),
     )
-
-
-def _text(value: Any) -> types.TextContent:
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return types.TextContent(type="text", text=text)
-
-
-def _result(body: dict[str, Any], *, failed: bool = False) -> types.CallToolResult:
-    # The same JSON twice: clients read structured content or text, not all both.
-    return types.CallToolResult(
-        content=[_text(body)], structured_content=body, is_error=failed
-    )
-
-
-def _failure(
-    code: str, message: str, details: Mapping[str, Any]
-) -> types.CallToolResult:
-    error = {"code": code, "message": message, "details": dict(details)}
-    return _result({"error": error}, failed=True)
 
 
 def _transport_security() -> TransportSecuritySettings:

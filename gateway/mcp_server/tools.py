@@ -8,11 +8,13 @@ from typing import Any
 import orjson
 from django.conf import settings
 
+from audit.services.record import DENY, record
 from core.clock import now
 from core.errors import Denied, Invalid, NotFound
 from core.ids import new_id
 from finops.models import UsageEvent
 from finops.services.metering import Payer, Usage, book
+from gateway import events
 from gateway.catalog import usable_by
 from gateway.codemode import render, tokens, truncate
 from gateway.mcp_server.auth import lacks, record_refusal
@@ -28,6 +30,7 @@ Arguments = Mapping[str, Any]
 
 MAX_WAIT_SECONDS = 55.0
 DEFAULT_WAIT_SECONDS = 50.0
+_PAGE = 50
 _SEARCH_TOKENS = 6_000
 _SCHEMA_TOKENS = 12_000
 
@@ -92,37 +95,59 @@ def wait_seconds(arguments: Arguments) -> float:
     return min(MAX_WAIT_SECONDS, float(arguments.get("wait", DEFAULT_WAIT_SECONDS)))
 
 
-def answer(uid: str) -> dict[str, Any]:
-    """The envelope of a run, ended or not."""
-    return envelope(Run.objects.get(uid=uid))
-
-
-def direct_answer(uid: str) -> tuple[Any, dict[str, Any] | None]:
+def direct_answer(run: Run) -> tuple[Any, dict[str, Any] | None]:
     """Value and error of a direct call's run."""
-    run = Run.objects.only("uid", "value", "error", "status").get(uid=uid)
     if run.status in Run.WAITING:
         waiting = waiting_for(run)["message"]
         return None, {"code": run.status, "message": waiting, "retryable": False}
     if not run.ended:
         return None, {
             "code": "still_running",
-            "message": f"The call goes on; ask get_run for {uid}.",
+            "message": f"The call goes on; ask get_run for {run.uid}.",
             "retryable": False,
         }
     return run.value, run.error
 
 
+def own_run(principal: Principal, uid: str) -> Run:
+    """A run of this key's account. Raises NotFound; another's is a denial on record."""
+    # PostgreSQL refuses to compare with a text that holds a NUL.
+    run = Run.objects.filter(uid=uid.replace("\x00", "?")).first()
+    if run is not None and run.principal == principal.id:
+        return run
+    if run is not None:
+        record(
+            events.RUN_HIDDEN,
+            actor=principal.actor,
+            at=now(),
+            target=runs.run_target(run),
+            decision=DENY,
+            reasons=["the run is another account's"],
+        )
+    raise NotFound(
+        f"There is no run {uid[:60]!r} of this key's account. execute returns the id "
+        "as 'run'."
+    )
+
+
+def own_runs(principal: Principal, before: int) -> tuple[list[Run], str]:
+    """A page of this account's runs whose results are kept, newest first.
+
+    The text is the ``before`` of the next page, empty at the end; 0 asks for the first.
+    """
+    kept = Run.objects.filter(principal=principal.id).exclude(
+        finished_at__lt=cutoff(now())
+    )
+    if before:
+        kept = kept.filter(pk__lt=before)
+    found = list(kept.defer("code", "value", "stdout").order_by("-pk")[: _PAGE + 1])
+    page = found[:_PAGE]
+    return page, str(page[-1].pk) if len(found) > _PAGE else ""
+
+
 def get_run(principal: Principal, arguments: Arguments) -> dict[str, Any]:
     """A run's envelope, or a page of its value."""
-    uid = str(arguments["run"])
-    # PostgreSQL refuses to compare with a text that holds a NUL.
-    mine = Run.objects.filter(uid=uid.replace("\x00", "?"), principal=principal.id)
-    run = mine.first()
-    if run is None:
-        raise NotFound(
-            f"There is no run {uid[:60]!r} of this key's account. execute returns the "
-            "id as 'run'."
-        )
+    run = own_run(principal, str(arguments["run"]))
     if arguments.get("cancel"):
         _may_execute(principal)
         run = cancel(uid=run.uid, actor=principal.actor, at=now())

@@ -29,7 +29,10 @@ READ_ONLY = ("tools:*", "catalog:read", "runs:read")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The texts of the keys. Sales may call all servers, support only ``trivial``."""
+    """The texts of the keys. Sales may call all servers, support only ``trivial``.
+
+    Each call of ``crm.add_customer_tag`` needs an approval.
+    """
 
     stack: Stack
     sales: str
@@ -91,6 +94,8 @@ def world(stack: Stack) -> World:
             pool.close()
         direct = Tool.objects.get(server=trivial, name="add")
         catalog.set_direct(tool_id=direct.pk, direct=True, actor=ACTOR, at=now())
+        gated = Tool.objects.get(server__name="crm", name="add_customer_tag")
+        catalog.set_approval(tool_id=gated.pk, needed=True, actor=ACTOR, at=now())
         agent = make_account(sales)
         long_ago = now() - timedelta(days=2)
         expired = make_key(agent, at=long_ago, expires_at=long_ago + timedelta(days=1))

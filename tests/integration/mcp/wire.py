@@ -19,9 +19,16 @@ _META = {
 }
 
 
-def message(method: str, params: Mapping[str, Any] | None, era: str) -> dict[str, Any]:
+def message(
+    method: str,
+    params: Mapping[str, Any] | None,
+    era: str,
+    capabilities: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """A request as the era writes it."""
-    meta = {"_meta": dict(_META)} if era == MODERN else {}
+    meta: dict[str, Any] = {"_meta": dict(_META)} if era == MODERN else {}
+    if meta and capabilities:
+        meta["_meta"]["io.modelcontextprotocol/clientCapabilities"] = capabilities
     return {
         "jsonrpc": "2.0",
         "id": 1,
@@ -47,6 +54,7 @@ def send(
     params: Mapping[str, Any] | None = None,
     *,
     body: bytes | None = None,
+    capabilities: Mapping[str, Any] | None = None,
     **more: str,
 ) -> httpx2.Response:
     """Send a request, or the raw ``body`` in its place."""
@@ -54,6 +62,6 @@ def send(
     if params and "name" in params:
         routing["mcp_name"] = str(params["name"])
     if body is None:
-        body = json.dumps(message(method, params, era)).encode()
+        body = json.dumps(message(method, params, era, capabilities)).encode()
     sent = headers(key, era, **(routing | more))
     return httpx2.post(url, content=body, headers=sent, timeout=60)
