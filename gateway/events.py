@@ -23,6 +23,7 @@ RUN_HIDDEN = kind("run.hidden", "{actor} asked for {target}, a run of somebody e
 CALL_INTENDED = kind("call.intended", "{actor} calls {tool}")
 CALL_ENDED = kind("call.ended", "{tool} ended: {outcome}")
 CALL_REFUSED = kind("call.refused", "{actor} was refused {tool}: {reasons}")
+CALL_LOOKED_UP = kind("call.looked_up", "{actor} asks {lookup} whether {tool} happened")
 SCOPE_REFUSED = kind("scope.refused", "{actor} lacks {needed} for {method}")
 RUN_HELD = kind("run.held", "Run {run} waits: {status}")
 RUN_RESUMED = kind("run.resumed", "Run {run} goes on: {reason}")

@@ -26,8 +26,12 @@ _OVER = Q(run__status__in=Run.ENDED)
 
 def safe_from(call: ToolCall) -> datetime:
     """From when on nobody can still be sending the call (lease and longest call)."""
-    longest = settings.RUN_LEASE_SECONDS + settings.CALL_LONGEST_SECONDS
-    return call.intent_at + timedelta(seconds=longest)
+    return call.intent_at + longest_send()
+
+
+def longest_send() -> timedelta:
+    """How long after its intent a call may still be under way, at the very most."""
+    return timedelta(seconds=settings.RUN_LEASE_SECONDS + settings.CALL_LONGEST_SECONDS)
 
 
 def all_outcomes() -> QuerySet[ToolCall]:

@@ -9,14 +9,19 @@ from django.urls import reverse
 from audit.models import Event
 from gateway import events
 from gateway.models import Run, ToolCall
+from gateway.models.catalog import Effect
 from gateway.selectors.approvals import deciders
+from gateway.selectors.outcomes import safe_from
 from policy.access import APPROVALS_DECIDE, Access
 from policy.models import Approval
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """One decision that a run waits for. ``url`` is empty for who may not decide."""
+    """One decision that a run waits for. ``url`` is empty for who may not decide.
+
+    A ``lookup`` is nobody's: it is made after ``expires_at``.
+    """
 
     what: str
     step: int
@@ -60,6 +65,8 @@ def _outcomes(run: Run, access: Access) -> Iterator[Wait]:
     ]:
         url = reverse("outcome_resolve", args=[pk]) if _may(run, access) else ""
         yield Wait("outcome", step, tool, url, None, who)
+    for call in run.calls.filter(outcome="", effect=Effect.WRITE).order_by("step")[:20]:
+        yield Wait("lookup", call.step, call.tool, "", safe_from(call), who)
 
 
 def _may(run: Run, access: Access) -> bool:

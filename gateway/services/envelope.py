@@ -48,8 +48,8 @@ def waiting_for(run: Run) -> dict[str, Any]:
         return {
             "what": "outcome",
             "message": "A write was interrupted and nobody knows whether it happened. "
-            "A person decides; the run then goes on by itself. Ask get_run later, and "
-            "do not send the script again.",
+            "It is looked up, or a person decides; the run then goes on by itself. Ask "
+            "get_run later, and do not send the script again.",
         }
     asked = Approval.objects.filter(run=run.uid, state=Approval.State.PENDING)
     approvals = [

@@ -32,6 +32,7 @@ from gateway.sandbox.api import (
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import finish, gate, holds, invoke
 from gateway.services.leases import LeaseLost, Leases
+from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
 from gateway.services.runs import principal_of, run_target
 from policy.sandbox import TEAM, Sandboxing
@@ -68,7 +69,7 @@ def execute(
     runner: str,
     leases: Leases,
     sandboxes: Sandboxes,
-    upstream: invoke.Upstream,
+    upstream: Upstream,
 ) -> None:
     """Execute the run if it is waiting; a run that is held or ended is left alone."""
     claimed = time.monotonic()

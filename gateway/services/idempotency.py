@@ -17,14 +17,6 @@ class Keyed:
     meta: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """The call that asks whether a step's call has happened."""
-
-    tool: str
-    arguments: dict[str, Any]
-
-
 def key_of(*, run: str, step: int) -> str:
     """The same for every attempt at the same step, and for no other step."""
     return f"{run}:{step}"
@@ -45,7 +37,6 @@ def keyed(
     return Keyed(arguments)
 
 
-def lookup(tool: CatalogTool, *, run: str, step: int) -> Lookup:
-    """The call of the look-up tool for a step; it takes the key by the same name."""
-    name = tool.idempotency_name or "idempotency_key"
-    return Lookup(tool.lookup, {name: key_of(run=run, step=step)})
+def lookup(tool: CatalogTool, *, run: str, step: int) -> tuple[str, str]:
+    """The argument of a step's look-up: it takes the key by the tool's own name."""
+    return tool.idempotency_name or "idempotency_key", key_of(run=run, step=step)

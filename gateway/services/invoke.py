@@ -6,10 +6,10 @@ outcome on record, reply. What cannot be recorded is not done.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -24,12 +24,14 @@ from gateway import events
 from gateway.catalog import CatalogTool, Usable
 from gateway.codemode import tokens
 from gateway.codemode.validate import Validators, without_omitted
-from gateway.connectors.api import Outcome, ServerSpec, UpstreamError
+from gateway.connectors.api import UpstreamError
 from gateway.models import ToolCall
 from gateway.models.catalog import Effect
 from gateway.sandbox.api import Call, CallError, Reply
-from gateway.services import gate, idempotency, journal
+from gateway.selectors.outcomes import safe_from
+from gateway.services import gate, idempotency, journal, lookup
 from gateway.services.leases import Lease
+from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
 from policy.decision import DENY, Decision, decide
 from policy.principal import Principal
@@ -38,20 +40,6 @@ from policy.services.quotas import reserve
 _validators = Validators()
 _TOKENS_COUNTED_CHARACTERS = 16_384
 CALLS = "calls"
-
-
-class Upstream(Protocol):
-    """The part of the connection pool that calls need."""
-
-    def call(
-        self,
-        spec: ServerSpec,
-        tool: str,
-        arguments: dict[str, Any],
-        *,
-        timeout: float,
-        meta: Mapping[str, Any] | None = None,
-    ) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +164,22 @@ def _intend(holder: Holder, step: Step, tool: CatalogTool, decision: Decision) -
 
 def _again(holder: Holder, step: Step, tool: CatalogTool, known: ToolCall) -> Reply:
     """A step whose intent is on record without an outcome: an earlier claim's."""
+
+    def take_over() -> None:
+        journal.take_over(
+            known.pk, run_id=holder.run_id, epoch=holder.epoch, at=step.at
+        )
+
     cleared = known.resolution == ToolCall.Resolution.DID_NOT
     if known.effect != Effect.WRITE or cleared:
-        journal.take_over(known.pk, run_id=holder.run_id, epoch=holder.epoch)
+        take_over()
         return _send(holder, step, tool, known.pk)
-    if tool.lookup and (found := _look_up(holder, step, tool)) is not None:
-        journal.take_over(known.pk, run_id=holder.run_id, epoch=holder.epoch)
+    reader = lookup.reader_of(tool, holder.usable.catalog)
+    if reader is not None and step.at < safe_from(known):
+        # A worker that stalls may still be sending it: "it did not" means nothing yet.
+        raise gate.Suspended(gate.AWAITING_OUTCOME, step.call.tool)
+    if reader is not None and (found := _look_up(holder, step, tool, reader)):
+        take_over()
         if found.value is None:
             return _send(holder, step, tool, known.pk)
         return _settle(holder, step, known.pk, ToolCall.Outcome.OK, found, 0.0, 0)
@@ -189,17 +187,20 @@ def _again(holder: Holder, step: Step, tool: CatalogTool, known: ToolCall) -> Re
     raise gate.Suspended(gate.AWAITING_OUTCOME, step.call.tool)
 
 
-def _look_up(holder: Holder, step: Step, tool: CatalogTool) -> Reply | None:
-    """Ask the server whether the call with this key happened; None: cannot say."""
-    spec = holder.usable.catalog.specs[tool.server_id]
-    asked = idempotency.lookup(tool, run=holder.run, step=step.call.step)
-    try:
-        outcome = holder.upstream.call(
-            spec, asked.tool, asked.arguments, timeout=spec.timeout_seconds
-        )
-    except UpstreamError:
-        return None
-    return None if outcome.is_error else Reply(value=outcome.value)
+def _look_up(
+    holder: Holder, step: Step, tool: CatalogTool, reader: CatalogTool
+) -> Reply | None:
+    holder.lease.check()
+    return lookup.ask(
+        reader=reader,
+        tool=tool,
+        run=holder.run,
+        step=step.call.step,
+        spec=holder.usable.catalog.specs[tool.server_id],
+        upstream=holder.upstream,
+        actor=holder.principal.actor,
+        at=step.at,
+    )
 
 
 def _send(holder: Holder, step: Step, tool: CatalogTool, call_id: int) -> Reply:
@@ -241,7 +242,8 @@ def _not_answered(
     seconds: float,
 ) -> Reply:
     if error.sent and tool.effect == Effect.WRITE:
-        journal.lose(call_id, run_id=holder.run_id, epoch=holder.epoch, at=now())
+        if lookup.reader_of(tool, holder.usable.catalog) is None:
+            journal.lose(call_id, run_id=holder.run_id, epoch=holder.epoch, at=now())
         raise gate.Suspended(gate.AWAITING_OUTCOME, step.call.tool)
     reply = Reply(error=CallError(error.code, error.message, retryable=error.retryable))
     return _settle(holder, step, call_id, ToolCall.Outcome.FAILED, reply, seconds, 0)

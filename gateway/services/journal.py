@@ -137,11 +137,16 @@ def _held(run_id: int, epoch: int) -> QuerySet[Run]:
 
 
 @transaction.atomic
-def take_over(call_id: int, *, run_id: int, epoch: int) -> None:
-    """Make an open intent of an earlier claim this claim's. Raises LeaseLost."""
+def take_over(call_id: int, *, run_id: int, epoch: int, at: datetime) -> None:
+    """Make an open intent of an earlier claim this claim's. Raises LeaseLost.
+
+    It counts as intended ``at``: from then on it may be under way anew.
+    """
     if not _held(run_id, epoch).select_for_update().exists():
         raise _not_held(run_id, epoch)
-    ToolCall.objects.filter(pk=call_id, outcome="").update(epoch=epoch, resolution="")
+    ToolCall.objects.filter(pk=call_id, outcome="").update(
+        epoch=epoch, resolution="", intent_at=at
+    )
 
 
 @transaction.atomic

@@ -10,7 +10,7 @@ from core.jobs import enqueue
 from gateway import completions
 from gateway.models import Run
 from gateway.sandbox.api import Usage
-from gateway.services import finish, holds
+from gateway.services import finish, holds, lookup
 from policy.models import Approval
 from policy.services.approvals import expire_due
 
@@ -44,6 +44,8 @@ def sweep(*, at: datetime, limit: int = 500) -> Swept:
     for approval in expire_due(at=at, limit=limit):
         holds.wake(run=approval.run, because="the approval expired", at=at)
     _wake_decided(at, limit)
+    for uid in lookup.due(at=at).order_by("pk").values_list("uid", flat=True)[:limit]:
+        holds.wake(run=uid, because="its interrupted write can be looked up", at=at)
     return Swept(replayed, ended, _resend(at, limit))
 
 

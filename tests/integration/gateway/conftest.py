@@ -15,8 +15,9 @@ from gateway.connectors.pool import UpstreamPool
 from gateway.models import Run, Server, Tool
 from gateway.services import access, catalog, runs, sweep, sync
 from gateway.services.execute import claim
-from gateway.services.invoke import Holder, Upstream
+from gateway.services.invoke import Holder
 from gateway.services.leases import Lease
+from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
 from policy.principal import Principal
 from policy.services.keys import principal_of
