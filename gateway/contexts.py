@@ -92,7 +92,11 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         return {"access": access, "navigation": ()}
     # Parts of pages have no frame: they must not pay for its count.
     sections = SimpleLazyObject(partial(_all_sections, access, request.path))
-    return {"access": access, "navigation": sections}
+    return {
+        "access": access,
+        "navigation": sections,
+        "may_decide": access.may(can.APPROVALS_DECIDE),
+    }
 
 
 def _all_sections(access: Access, path: str) -> tuple[Section, ...]:

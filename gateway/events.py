@@ -20,6 +20,10 @@ RUN_REFUSED = kind("run.refused", "A run of {actor} was refused: {reasons}")
 RUN_ENDED = kind("run.ended", "Run {run} {status}")
 RUN_CANCELLED = kind("run.cancelled", "{actor} asked to cancel run {run}")
 RUN_HIDDEN = kind("run.hidden", "{actor} asked for {target}, a run of somebody else")
+ANSWER_REFUSED = kind(
+    "approval.answer_refused",
+    "An answer of {actor} about {target} was refused: {reasons}",
+)
 CALL_INTENDED = kind("call.intended", "{actor} calls {tool}")
 CALL_ENDED = kind("call.ended", "{tool} ended: {outcome}")
 CALL_REFUSED = kind("call.refused", "{actor} was refused {tool}: {reasons}")

@@ -29,6 +29,12 @@ ACCOUNT_CREATED = kind(
 KEY_CREATED = kind("key.created", "{actor} created key {target}")
 KEY_REVOKED = kind("key.revoked", "{actor} revoked key {target}: {reason}")
 KEY_REFUSED = kind("key.refused", "A request with key {prefix} was refused: {reasons}")
+PERSONAL_KEY_CREATED = kind(
+    "personal_key.created", "{actor} created the personal key {target}"
+)
+PERSONAL_KEY_REVOKED = kind(
+    "personal_key.revoked", "{actor} revoked the personal key {target}"
+)
 GRANT_GIVEN = kind("grant.given", "{actor} granted {target} to team {granted_team}")
 GRANT_TAKEN = kind("grant.taken", "{actor} took {target} from team {granted_team}")
 QUOTA_SET = kind("quota.set", "{actor} set the quota of {target} to {value}")

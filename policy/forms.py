@@ -226,6 +226,15 @@ class KeyForm(TollgateForm):
         return datetime.combine(day + timedelta(days=1), time(), UTC)
 
 
+class PersonalKeyForm(TollgateForm):
+    name = forms.CharField(
+        max_length=100, help_text="Where you will use it, such as “my laptop”."
+    )
+    days = forms.IntegerField(
+        label="Days until it expires", min_value=1, max_value=90, initial=30
+    )
+
+
 class RevokeForm(TollgateForm):
     reason = forms.CharField(
         max_length=300, help_text="It stands in the audit trail beside your name."

@@ -4,10 +4,14 @@ from dataclasses import dataclass, replace
 
 from audit.actor import Actor
 
+PERSON = "user"
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A service account acting through a key, or a person acting as one.
+
+    A person with a key of their own (``kind`` is PERSON) has no team and runs nothing.
 
     Everything metered carries team, cost centre, project and environment from here.
     ``scopes`` bound what the key may use at all.

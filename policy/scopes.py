@@ -16,6 +16,8 @@ AUDIT_READ = "audit:read"
 COSTS_READ = "costs:read"
 ADMIN_TEAMS = "admin:teams"
 ADMIN_KEYS = "admin:keys"
+# Of people alone: no key of a service account can be given it.
+APPROVALS_DECIDE = "approvals:decide"
 EXPLAINED = (
     ("tools:*", "Call every tool that is granted to the team"),
     (RUNS_EXECUTE, "Execute scripts"),

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from policy.views import keys, people, sandbox, session, teams
+from policy.views import keys, people, personal_keys, sandbox, session, teams
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("policy.api.urls")),
@@ -60,6 +60,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "settings/gvisor-tools/<int:pk>/remove/",
         sandbox.gvisor_tool_remove,
         name="gvisor_tool_remove",
+    ),
+    path("settings/personal-keys/", personal_keys.personal_keys, name="personal_keys"),
+    path(
+        "settings/personal-keys/created/",
+        personal_keys.personal_key_created,
+        name="personal_key_created",
+    ),
+    path(
+        "settings/personal-keys/<int:pk>/revoke/",
+        personal_keys.personal_key_revoke,
+        name="personal_key_revoke",
     ),
     path("settings/keys/", keys.key_list, name="keys"),
     path("settings/keys/create/", keys.key_create, name="key_create"),

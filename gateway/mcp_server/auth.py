@@ -6,6 +6,7 @@ Bearer errors follow RFC 6750, section 3: 401 ``invalid_token``, 403
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -18,8 +19,8 @@ from core.ids import new_id
 from gateway import events
 from gateway.mcp_server.threads import in_thread
 from policy import scopes
-from policy.principal import Principal
-from policy.services.keys import authenticate
+from policy.principal import PERSON, Principal
+from policy.services import keys, personal_keys
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -77,7 +78,7 @@ class KeyGuard:
             return
         try:
             principal = await in_thread(
-                authenticate,
+                _authenticate,
                 text=key.strip(),
                 at=now(),
                 address=_address(scope),
@@ -122,6 +123,14 @@ class KeyGuard:
             )
             return
         await self.app(scope, _again(body, receive), send)
+
+
+def _authenticate(
+    *, text: str, at: datetime, address: str, request_id: str
+) -> Principal:
+    personal = text.startswith(personal_keys.PREFIX)
+    known = personal_keys.authenticate if personal else keys.authenticate
+    return known(text=text, at=at, address=address, request_id=request_id)
 
 
 def _address(scope: Scope) -> str:
@@ -191,10 +200,14 @@ def principal_of(ctx: Any) -> Principal:
 async def check_scope(principal: Principal, name: str) -> None:
     """Refuse a tool or method for which the key lacks the scope. Raises Denied.
 
+    A person's own key runs nothing, so that who decides is never who asks.
+
     KeyGuard has said so already, with the status that the protocol asks for. This one
     reads the same name that is about to be called.
     """
     needed = NEEDED.get(name) or METHODS.get(name, "")
+    if not needed and principal.kind == PERSON:
+        needed = f"tools:{name[:200]}"
     if needed and not scopes.covers(principal.scopes, needed):
         await in_thread(record_refusal, principal, name, needed)
         raise Denied(lacks(name, needed))

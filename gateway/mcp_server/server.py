@@ -16,15 +16,15 @@ from mcp_types import methods
 
 from core.errors import TollgateError
 from gateway.catalog import CatalogTool, usable_by
-from gateway.codemode.agent_tools import AGENT_TOOLS, EXECUTE
+from gateway.codemode.agent_tools import AGENT_TOOLS, EXECUTE, GET_RUN
 from gateway.codemode.definitions import ToolDef
 from gateway.codemode.validate import Validators
-from gateway.mcp_server import handles, results, task_methods, tools
+from gateway.mcp_server import asking, handles, results, task_methods, tools
 from gateway.mcp_server.auth import KeyGuard, check_scope, principal_of
 from gateway.mcp_server.threads import in_thread
 from gateway.mcp_server.waiting import Completions
 from gateway.models import Run
-from policy.principal import Principal
+from policy.principal import PERSON, Principal
 
 CALL = "tools/call"
 _SCHEMAS: dict[str, Mapping[str, Any]] = {
@@ -92,7 +92,11 @@ class Endpoint:
     async def _list_tools(
         self, ctx: Any, params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        usable = await in_thread(usable_by, principal_of(ctx))
+        principal = principal_of(ctx)
+        if principal.kind == PERSON:
+            only = types.Tool.model_validate(GET_RUN)
+            return types.ListToolsResult(tools=[only])
+        usable = await in_thread(usable_by, principal)
         direct = [
             _direct_tool(usable.catalog.tools[name])
             for name in sorted(usable.names)
@@ -107,8 +111,7 @@ class Endpoint:
         try:
             if params.name in tools.ANSWERS:
                 await self._admit(principal, params)
-                answer = tools.ANSWERS[params.name]
-                return results.result(await in_thread(answer, principal, arguments))
+                return await in_thread(_answer, ctx, principal, params)
             run = await self._submit(principal, params)
             seconds = tools.DEFAULT_WAIT_SECONDS
             if run.mode == Run.Mode.SCRIPT:
@@ -178,6 +181,22 @@ class Endpoint:
                 "execute.",
             )
         return await in_thread(tools.submit_direct, principal, name, arguments)
+
+
+def _answer(
+    ctx: Any, principal: Principal, params: types.CallToolRequestParams
+) -> types.CallToolResult | types.InputRequiredResult:
+    """The answer of a tool that runs nothing, or a question to the person who asks."""
+    arguments = params.arguments or {}
+    if params.name == GET_RUN["name"]:
+        run = tools.own_run(principal, arguments["run"])
+        if params.request_state is not None or params.input_responses:
+            asking.answer(principal, run, params)
+        elif asking.can_fill_forms(ctx) and arguments.keys() == {"run"}:
+            asked = asking.ask(principal, run.uid)
+            if asked is not None:
+                return asked
+    return results.result(tools.ANSWERS[params.name](principal, arguments))
 
 
 def _with_tasks(initialized: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from django.conf import settings
+from django.urls import reverse
+
 from gateway.codemode import truncate
 from gateway.models import Run
 from policy.models import Approval
@@ -42,6 +45,11 @@ def envelope(run: Run) -> dict[str, Any]:
     return body
 
 
+def page_of(approval: str) -> str:
+    """Where people decide on an approval."""
+    return f"{settings.PUBLIC_URL}{reverse('approval', args=[approval])}"
+
+
 def waiting_for(run: Run) -> dict[str, Any]:
     """What a held run waits for, and that it goes on by itself."""
     if run.status == Run.Status.AWAITING_OUTCOME:
@@ -58,6 +66,7 @@ def waiting_for(run: Run) -> dict[str, Any]:
             "tool": approval.tool,
             "step": approval.step,
             "expires_at": approval.expires_at.isoformat(),
+            "page": page_of(approval.uid),
         }
         for approval in asked.order_by("step")[:MAX_CALLS_SHOWN]
     ]

@@ -139,3 +139,27 @@ class ApiKey(models.Model):
         if self.expires_at and self.expires_at <= at:
             return "expired"
         return "active"
+
+
+class PersonalKey(models.Model):
+    """A person's own bearer key for /mcp: it decides on approvals, and runs nothing."""
+
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, related_name="personal_keys"
+    )
+    prefix = models.CharField(max_length=12, unique=True)
+    secret_hash = models.CharField(max_length=64)
+    name = models.CharField(max_length=100)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    def state(self, *, at: datetime) -> str:
+        """``active``, ``revoked`` or ``expired`` at that time."""
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at <= at else "active"

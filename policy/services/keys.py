@@ -20,8 +20,10 @@ from policy.models import ApiKey, Environment, Project, ServiceAccount, Team
 from policy.principal import Principal
 from policy.services.teams import create_service_account
 
-_KEY = re.compile(r"^tg_(?P<id>[0-9a-z]{8})_(?P<secret>[0-9A-Za-z_-]{40,50})$")
-_TOUCH_EVERY = timedelta(minutes=1)
+KEY = re.compile(
+    r"^(?P<prefix>tgp?_[0-9a-z]{8})_(?P<secret>[0-9A-Za-z_-]{40,50})$", re.ASCII
+)
+TOUCH_EVERY = timedelta(minutes=1)
 
 
 class KeyRefused(TollgateError):
@@ -39,7 +41,8 @@ class NewKey:
     text: str
 
 
-def _hash(secret: str) -> str:
+def hashed(secret: str) -> str:
+    """What is stored of a key's secret."""
     pepper = hashlib.sha256(f"keys:{settings.SECRET_KEY}".encode()).digest()
     return hmac.new(pepper, secret.encode(), hashlib.sha256).hexdigest()
 
@@ -71,7 +74,7 @@ def create_key(
     key = ApiKey.objects.create(
         service_account=service_account,
         prefix=prefix,
-        secret_hash=_hash(secret),
+        secret_hash=hashed(secret),
         name=name,
         scopes=list(granted),
         environment=environment,
@@ -152,21 +155,21 @@ def authenticate(
 
     Raises KeyRefused, with the refusal on record.
     """
-    match = _KEY.match(text)
+    match = KEY.match(text)
     key = match and (
         ApiKey.objects.select_related("service_account__team", "environment", "project")
-        .filter(prefix=f"tg_{match['id']}")
+        .filter(prefix=match["prefix"])
         .first()
     )
     if (
         not match
         or not key
-        or not hmac.compare_digest(key.secret_hash, _hash(match["secret"]))
+        or not hmac.compare_digest(key.secret_hash, hashed(match["secret"]))
     ):
-        raise _refused("unknown", text, at=at, address=address, request_id=request_id)
+        raise refused("unknown", text, at=at, address=address, request_id=request_id)
     if (state := key.state(at=at)) != "active":
-        raise _refused(state, text, at=at, address=address, request_id=request_id)
-    if key.last_used_at is None or at - key.last_used_at > _TOUCH_EVERY:
+        raise refused(state, text, at=at, address=address, request_id=request_id)
+    if key.last_used_at is None or at - key.last_used_at > TOUCH_EVERY:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=at)
     return principal_of(key).seen_from(address=address, request_id=request_id)
 
@@ -197,10 +200,12 @@ _ADVICE = {
 }
 
 
-def _refused(
+def refused(
     state: str, text: str, *, at: datetime, address: str, request_id: str
 ) -> KeyRefused:
-    prefix = text[:11] if _KEY.match(text) else "of another form"
+    """Record that a key was refused, and return the error to raise."""
+    match = KEY.match(text)
+    prefix = match["prefix"] if match else "of another form"
     record(
         events.KEY_REFUSED,
         actor=Actor(

@@ -12,7 +12,7 @@ from audit.registry import EventKind
 from audit.services.record import record
 from core.errors import Invalid, NotFound
 from policy import events
-from policy.models import Membership, User
+from policy.models import Membership, PersonalKey, User
 
 # 16 characters of base64: 96 bits, more than any guesser gets through.
 _PASSWORD_BYTES = 12
@@ -20,7 +20,7 @@ _PASSWORD_BYTES = 12
 
 @transaction.atomic
 def deactivate(*, user_id: int, actor: Actor, at: datetime) -> User:
-    """Keep a person out: no sign-in, and every session of theirs ends now.
+    """Keep a person out: no sign-in; their sessions and personal keys end now.
 
     Doing it twice changes nothing. Raises NotFound, Invalid for the last
     administrator.
@@ -30,8 +30,7 @@ def deactivate(*, user_id: int, actor: Actor, at: datetime) -> User:
     if user.is_active:
         user.is_active = False
         user.save(update_fields=["is_active"])
-        ended = _end_sessions(user, at=at)
-        _tell(events.USER_DEACTIVATED, user, actor, at, sessions_ended=ended)
+        _tell(events.USER_DEACTIVATED, user, actor, at, **_shut_out(user, at=at))
     return user
 
 
@@ -48,7 +47,7 @@ def reactivate(*, user_id: int, actor: Actor, at: datetime) -> User:
 
 @transaction.atomic
 def reset_password(*, user_id: int, actor: Actor, at: datetime) -> tuple[User, str]:
-    """Give a person a random password, and end every session of theirs.
+    """Give a person a random password, and end their sessions and personal keys.
 
     The password is returned once and stored as a hash. Raises NotFound, Invalid for
     somebody who is kept out.
@@ -59,8 +58,7 @@ def reset_password(*, user_id: int, actor: Actor, at: datetime) -> tuple[User, s
     password = secrets.token_urlsafe(_PASSWORD_BYTES)
     user.set_password(password)
     user.save(update_fields=["password"])
-    ended = _end_sessions(user, at=at)
-    _tell(events.PASSWORD_RESET, user, actor, at, sessions_ended=ended)
+    _tell(events.PASSWORD_RESET, user, actor, at, **_shut_out(user, at=at))
     return user, password
 
 
@@ -90,6 +88,15 @@ def _locked(user_id: int) -> User:
     if user is None:
         raise NotFound("There is no such person.")
     return user
+
+
+def _shut_out(user: User, *, at: datetime) -> dict[str, int]:
+    """End what lets the person in without a password; says how much that was."""
+    keys = PersonalKey.objects.filter(user=user, revoked_at=None)
+    return {
+        "sessions_ended": _end_sessions(user, at=at),
+        "personal_keys_revoked": keys.update(revoked_at=at),
+    }
 
 
 def _end_sessions(user: User, *, at: datetime) -> int:

@@ -164,20 +164,23 @@ def _make(request: Request, team: Team, form: KeyForm) -> NewKey:
 
 
 def _shown_once(new: NewKey) -> dict[str, object]:
+    return {"key": new.key, "text": new.text} | client_of(new.text)
+
+
+def client_of(text: str) -> dict[str, str]:
+    """How an MCP client is set up with a key: a configuration and a command."""
     url = f"{settings.PUBLIC_URL}/mcp"
     client = {
         "mcpServers": {
             "tollgate": {
                 "type": "http",
                 "url": url,
-                "headers": {"Authorization": f"Bearer {new.text}"},
+                "headers": {"Authorization": f"Bearer {text}"},
             }
         }
     }
     return {
-        "key": new.key,
-        "text": new.text,
         "client": json.dumps(client, indent=2),
         "command": f"claude mcp add --transport http tollgate {url} "
-        f'--header "Authorization: Bearer {new.text}"',
+        f'--header "Authorization: Bearer {text}"',
     }

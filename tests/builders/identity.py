@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from audit.actor import Actor
+from core.clock import now
 from policy.models import Environment, Membership, Project, ServiceAccount, Team, User
-from policy.services import keys, teams
+from policy.services import keys, personal_keys, teams
 from policy.services.keys import NewKey
+from policy.services.personal_keys import NewPersonalKey
 
 AT = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
 ACTOR = Actor("user", "user:setup", "Set-up")
@@ -90,6 +92,16 @@ def make_key(
         actor=ACTOR,
         at=at,
         expires_at=expires_at,
+    )
+
+
+def make_personal_key(
+    user: User, *, days: int = 30, at: datetime | None = None
+) -> NewPersonalKey:
+    """A person's own key and its text."""
+    actor = Actor("user", f"user:{user.username}", user.get_full_name())
+    return personal_keys.create(
+        user=user, name="my laptop", days=days, actor=actor, at=at or now()
     )
 
 

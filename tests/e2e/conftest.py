@@ -21,7 +21,14 @@ from core.clock import now
 from finops.services.prices import ensure_default_prices
 from gateway.services import access
 from tests.builders.catalog import make_server, make_tool, make_version
-from tests.builders.identity import ACTOR, AT, Cast, make_cast, make_environment
+from tests.builders.identity import (
+    ACTOR,
+    AT,
+    Cast,
+    make_cast,
+    make_environment,
+    make_personal_key,
+)
 from tests.builders.runs import make_call, make_run, make_task
 from tests.stack import Stack, running
 
@@ -138,6 +145,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         make_tool(billing, name="set_tier", effect="idempotent_write", confirmed_by="")
         make_server(name="ruin", status="draft", last_error="Connection refused.")
         access.grant_server(team=people.team, server=billing, actor=ACTOR, at=at)
+        make_personal_key(people.admin)
         task = make_task(label="weekly report", team="sales")
         failed = make_run(task=task, team="sales", at=at, status="failed", error=ERROR)
         make_call(failed, outcome="denied", decision="deny")
@@ -156,6 +164,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         "/catalog/tools/billing/set_tier/",
         "/settings/teams/sales/",
         "/settings/keys/create/?team=sales",
+        "/settings/personal-keys/",
         f"/runs/{failed.uid}/",
         f"/runs/{run.uid}/",
         f"/playground/?run={failed.uid}",

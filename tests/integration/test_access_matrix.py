@@ -33,7 +33,12 @@ from policy.models import Membership, Quota, SandboxPolicy, User
 from tests.builders.audit import make_event
 from tests.builders.catalog import make_server, make_tool
 from tests.builders.holds import make_approval, make_held_run, make_unknown
-from tests.builders.identity import make_account, make_cast, make_key
+from tests.builders.identity import (
+    make_account,
+    make_cast,
+    make_key,
+    make_personal_key,
+)
 from tests.builders.runs import AT, make_run
 
 CAST = ("anonymous", "outsider", "member", "approver", "auditor", "finance", "admin")
@@ -161,6 +166,10 @@ TABLE = (
     row("POST", "key_sandbox", "S33333+", pk="@key", body={"level": "team"}),
     row("POST", "gvisor_tool_add", "S33333+", body={"tool": "crm.*"}),
     row("POST", "gvisor_tool_remove", "S33333+", pk="@gvisor_tool"),
+    row("GET", "personal_keys", "S33+33+"),
+    row("POST", "personal_keys", "S33+33+", body={"name": "n", "days": "5"}),
+    row("GET", "personal_key_created", "S33+33+"),
+    row("POST", "personal_key_revoke", "S33+334", pk="@personal"),
     row("GET", "keys", "S++++3+"),
     row("GET", "key_create", "S33333+"),
     row("POST", "key_create", "S33333+", body={"name": "n"}),
@@ -207,6 +216,7 @@ def world(db: None) -> dict[str, Any]:
         "anonymous": None,
         **{name: getattr(cast, name) for name in CAST[1:]},
         "run": make_run(team="sales", status="running").uid,
+        "personal": make_personal_key(cast.approver).key.pk,
         "key": make_key(make_account(cast.team)).key.pk,
         "event": make_event().uid,
         "membership": Membership.objects.get(user=cast.member).pk,

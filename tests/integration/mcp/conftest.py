@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -13,33 +12,23 @@ from finops.services.prices import ensure_default_prices
 from gateway.connectors.pool import UpstreamPool
 from gateway.models import Server, Tool
 from gateway.services import access, catalog, sync
-from policy.models import Team
+from gateway.services.cancel import cancel
+from policy.models import Approval, Membership, Team
 from tests.builders.identity import (
     ACTOR,
     AT,
     make_account,
     make_environment,
     make_key,
+    make_personal_key,
     make_team,
+    make_user,
 )
+from tests.integration.mcp.tasks import gated, held
+from tests.integration.mcp.world import People, World
 from tests.stack import ROOT, Stack, running
 
 READ_ONLY = ("tools:*", "catalog:read", "runs:read")
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """The texts of the keys. Sales may call all servers, support only ``trivial``.
-
-    Each call of ``crm.add_customer_tag`` needs an approval.
-    """
-
-    stack: Stack
-    sales: str
-    support: str
-    read_only: str
-    expired: str
-    nothing: str
 
 
 def add(
@@ -107,3 +96,29 @@ def world(stack: Stack) -> World:
             expired=expired.text,
             nothing=make_key(agent, scopes=["tools:trivial.add"]).text,
         )
+
+
+@pytest.fixture(scope="package")
+def people(world: World) -> People:
+    roles = Membership.Role
+    with world.stack.database():
+        sales, support = make_team("sales"), make_team("support")
+        made = [
+            make_personal_key(make_user(name, (team, role))).text
+            for name, team, role in (
+                ("bob", sales, roles.APPROVER),
+                ("ann", sales, roles.APPROVER),
+                ("alice", sales, roles.MEMBER),
+                ("mallory", support, roles.APPROVER),
+            )
+        ]
+    return People(*made)
+
+
+@pytest.fixture
+def asked(world: World) -> Iterator[Approval]:
+    """What a run of the sales agent waits for; the run is cancelled at the end."""
+    uid = world.stack.execute(world.sales, gated(world), wait=0)["run"]
+    yield held(world, uid)
+    with world.stack.database():
+        cancel(uid=uid, actor=ACTOR, at=now())

@@ -8,8 +8,8 @@ import httpx2
 
 from gateway.models import Run
 from policy.models import Approval
-from tests.integration.mcp.conftest import World
 from tests.integration.mcp.wire import CALL, send
+from tests.integration.mcp.world import World
 from tests.stack import LEGACY, MODERN
 
 EXTENSION = "io.modelcontextprotocol/tasks"

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.codemode import tokens
 from gateway.models import Tool
-from tests.integration.mcp.conftest import World
+from tests.integration.mcp.world import World
 from tests.stack import ERAS
 
 FOUR = ["search", "get_schema", "execute", "get_run"]

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from gateway.models import ToolCall
-from tests.integration.mcp.conftest import World
+from tests.integration.mcp.world import World
 from tests.stack import ROOT
 
 

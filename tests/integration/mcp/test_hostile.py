@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.mcp.conftest import World
+from tests.integration.mcp.world import World
 from tests.stack import ERAS
 
 HOSTILE = {

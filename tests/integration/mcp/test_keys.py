@@ -14,8 +14,8 @@ from gateway.models import Run, ToolCall
 from policy.models import ApiKey
 from policy.services.keys import revoke_key
 from tests.builders.identity import ACTOR, make_account, make_key, make_team
-from tests.integration.mcp.conftest import World
 from tests.integration.mcp.wire import CALL, message, send
+from tests.integration.mcp.world import World
 from tests.stack import ERAS
 
 pytestmark = pytest.mark.parametrize("era", ERAS)

@@ -14,8 +14,8 @@ from gateway.services import access, catalog
 from policy.models import Environment
 from tests.builders.catalog import make_server
 from tests.builders.identity import ACTOR, AT, make_account, make_key, make_team
-from tests.integration.mcp.conftest import World
 from tests.integration.mcp.test_discovery import FOUR, listed
+from tests.integration.mcp.world import World
 from tests.stack import ERAS
 
 NOUNS = ("order", "customer", "invoice", "ticket", "shipment", "refund", "contract",

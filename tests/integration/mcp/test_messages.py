@@ -7,8 +7,8 @@ import httpx2
 import pytest
 
 from gateway.models import Run
-from tests.integration.mcp.conftest import World
 from tests.integration.mcp.wire import CALL, headers, message, send
+from tests.integration.mcp.world import World
 from tests.stack import ERAS, LEGACY, MODERN
 
 ONLY_POST = ("GET", "DELETE", "PUT", "OPTIONS")

@@ -7,7 +7,7 @@ import pytest
 from mcp import MCPError
 
 from gateway.models import Run
-from tests.integration.mcp.conftest import World
+from tests.integration.mcp.world import World
 from tests.stack import ERAS, MODERN, text_of
 
 pytestmark = pytest.mark.parametrize("era", ERAS)

@@ -25,7 +25,7 @@ from tests.builders.identity import (
     make_team,
     make_user,
 )
-from tests.integration.mcp.conftest import World
+from tests.integration.mcp.world import World
 from tests.stack import ROOT
 
 # Nothing in these looks like a secret: only where they stand says so.

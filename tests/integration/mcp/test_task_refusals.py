@@ -7,7 +7,6 @@ import pytest
 
 from audit.models import Event
 from gateway.models import Run
-from tests.integration.mcp.conftest import World
 from tests.integration.mcp.tasks import (
     EXTENSION,
     METHODS,
@@ -19,6 +18,7 @@ from tests.integration.mcp.tasks import (
     until,
 )
 from tests.integration.mcp.wire import CALL
+from tests.integration.mcp.world import World
 from tests.stack import ERAS, LEGACY, MODERN
 
 

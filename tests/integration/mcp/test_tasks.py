@@ -13,7 +13,6 @@ from mcp.client.streamable_http import streamable_http_client
 from audit.models import Event
 from gateway.models import Run
 from policy.models import Approval
-from tests.integration.mcp.conftest import World
 from tests.integration.mcp.tasks import (
     EXTENSION,
     SLOW,
@@ -26,6 +25,7 @@ from tests.integration.mcp.tasks import (
     until,
 )
 from tests.integration.mcp.wire import CALL
+from tests.integration.mcp.world import World
 from tests.stack import ERAS, LEGACY, MODERN
 
 

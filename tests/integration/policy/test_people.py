@@ -51,7 +51,10 @@ def test_a_deactivated_person_is_out_at_once_and_for_good(
     assert _is_in(bob)
     event = Event.objects.get(name="user.deactivated")
     assert event.summary == "Erin Example deactivated alice"
-    assert json.loads(event.body)["payload"] == {"sessions_ended": 1}
+    assert json.loads(event.body)["payload"] == {
+        "sessions_ended": 1,
+        "personal_keys_revoked": 0,
+    }
     # The old session does not come back to life with the person.
     assert _act(admin, cast.member, "yes") == 302
     assert not _is_in(alice)
