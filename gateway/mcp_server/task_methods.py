@@ -106,7 +106,7 @@ async def _admitted(ctx: Any, versions: frozenset[str]) -> Principal:
 
 async def _run(ctx: Any, principal: Principal, uid: str) -> Run:
     named = decode_header_value(ctx.request.headers.get("mcp-name"))
-    if ctx.protocol_version in _MODERN and named not in (None, uid):
+    if ctx.protocol_version in _MODERN and named != uid:
         raise MCPError(types.HEADER_MISMATCH, "Mcp-Name is not the task of the body.")
     try:
         return await in_thread(tools.own_run, principal, uid)

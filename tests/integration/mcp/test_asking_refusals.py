@@ -247,3 +247,23 @@ def test_a_key_revoked_between_question_and_answer_is_refused(
 
     assert answer.status_code == 401
     assert state_of(world, asked) == "pending"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"inputResponses": [1]},
+        {"inputResponses": {"apr_x": 5}},
+        {"inputResponses": {"apr_x": {"action": "approve"}}},
+        {"requestState": 5},
+        {"requestState": {"run": "run_x"}},
+    ],
+)
+def test_an_answer_of_another_shape_is_refused(
+    world: World, people: People, asked: Approval, more: dict[str, Any]
+) -> None:
+    answer = look(world, people.approver, asked.run, **more)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == -32602
+    assert state_of(world, asked) == "pending"

@@ -132,10 +132,11 @@ def test_wrong_parameters_are_refused(
         assert ask(world, era, method, params).json()["error"]["code"] == -32602
 
 
-def test_the_routing_header_has_to_name_the_task(world: World) -> None:
+@pytest.mark.parametrize("named", ["run_other", ""])
+def test_the_routing_header_has_to_name_the_task(world: World, named: str) -> None:
     uid = world.stack.execute(world.sales, "return 1")["run"]
 
-    answer = ask(world, MODERN, "tasks/get", {"taskId": uid}, mcp_name="run_other")
+    answer = ask(world, MODERN, "tasks/get", {"taskId": uid}, mcp_name=named)
 
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == types.HEADER_MISMATCH
