@@ -1,6 +1,7 @@
 """Takes secrets out of what the trail stores."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 HIDDEN = "[redacted]"
@@ -14,11 +15,14 @@ _SECRET_VALUES = re.compile(
     r"|AKIA[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{20,}|sk-[0-9A-Za-z_-]{20,}"
     r"|xox[abprs]-[0-9A-Za-z-]{10,}|eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}\S*)"
 )
+# No secret that is found by its look is shorter.
+_SHORTEST_FOUND = 15
 _LONGEST_TEXT = 2_000
 # How much text beyond the cut is looked at for a secret that straddles it.
 _MARGIN = 500
 _MOST_ITEMS = 100
 _SHORTEST_SECRET = 4
+_SHORT_NAME = 64
 _DEEPEST = 12
 
 
@@ -32,8 +36,7 @@ def redact(value: Any, *, depth: int = 0) -> Any:
     if isinstance(value, dict):
         kept = {
             _plain(str(key)[:200]): HIDDEN
-            if _SECRET_NAMES.search(str(key))
-            and not isinstance(item, int | float | None)
+            if _names_a_secret(str(key)) and not isinstance(item, int | float | None)
             else redact(item, depth=depth + 1)
             for key, item in list(value.items())[:_MOST_ITEMS]
         }
@@ -55,6 +58,8 @@ def redact_text(text: str) -> str:
 
     NUL and lone surrogates, which PostgreSQL refuses, become replacement marks.
     """
+    if len(text) < _SHORTEST_FOUND:
+        return _plain(text)
     near = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT + _MARGIN]
     # Secrets go first: half a secret at the cut would no longer look like one.
     kept = _SECRET_VALUES.sub(HIDDEN, _plain(near))
@@ -63,7 +68,20 @@ def redact_text(text: str) -> str:
     return kept[:_LONGEST_TEXT] + "…"
 
 
+def _names_a_secret(key: str) -> bool:
+    if len(key) <= _SHORT_NAME:
+        return _short_names_a_secret(key)
+    return _SECRET_NAMES.search(key) is not None
+
+
+@lru_cache(4_096)
+def _short_names_a_secret(key: str) -> bool:
+    return _SECRET_NAMES.search(key) is not None
+
+
 def _plain(text: str) -> str:
+    if text.isascii() and "\x00" not in text:
+        return text
     whole = text.encode("utf-8", "replace").decode()
     return whole.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
@@ -77,9 +95,7 @@ def secrets_in(value: Any, *, under_a_name: bool = False) -> set[str]:
         return {value} if under_a_name and len(value) >= _SHORTEST_SECRET else set()
     if isinstance(value, dict):
         parts = [
-            secrets_in(
-                item, under_a_name=under_a_name or bool(_SECRET_NAMES.search(str(key)))
-            )
+            secrets_in(item, under_a_name=under_a_name or _names_a_secret(str(key)))
             for key, item in value.items()
         ]
     elif isinstance(value, list | tuple):

@@ -1,6 +1,8 @@
 """A cursor whose statements the server plans once a connection."""
 
-from typing import cast
+from collections.abc import Generator, Mapping
+from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import connection
@@ -22,3 +24,46 @@ def prepared_cursor() -> CursorWrapper:
     if connection.queries_logged:
         return connection.make_debug_cursor(raw)
     return connection.make_cursor(raw)
+
+
+# Statements that a connection has planned: before that it takes two round trips.
+_planned: WeakKeyDictionary[psycopg.Connection, set[str]] = WeakKeyDictionary()
+
+
+class Sent:
+    """A statement that this thread's connection is busy with.
+
+    Nothing else may be asked of the connection until ``first_row`` has returned.
+    """
+
+    def __init__(self, statement: str, values: Mapping[str, Any]) -> None:
+        """Send the statement, as far as the server has planned it before."""
+        self._steps: Generator[Any, Any, None] | None = None
+        cursor = prepared_cursor()
+        held = connection.connection
+        planned = _planned.setdefault(held, set())
+        if statement not in planned or connection.queries_logged:
+            cursor.execute(statement, values)
+            planned.add(statement)
+            self._cursor: psycopg.Cursor = cast("Any", cursor).cursor
+            return
+        self._cursor = cast("Any", cursor).cursor
+        self._held = held
+        self._steps = self._cursor._execute_gen(statement, values)
+        with connection.wrap_database_errors:
+            self._awaited = next(self._steps)
+
+    def first_row(self) -> tuple[Any, ...] | None:
+        """Wait for the statement's end; the first row, if there is one."""
+        with connection.wrap_database_errors:
+            if self._steps is not None:
+                self._held.wait(self._rest(self._steps))
+            return self._cursor.fetchone()
+
+    def _rest(self, steps: Generator[Any, Any, None]) -> Generator[Any, Any, None]:
+        try:
+            while True:
+                ready = yield self._awaited
+                self._awaited = steps.send(ready)
+        except StopIteration:
+            return

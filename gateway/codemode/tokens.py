@@ -4,9 +4,11 @@ import base64
 import functools
 import gzip
 import hashlib
+import json
 import re
 from importlib.resources import files
 from threading import Lock
+from typing import Any
 
 import tiktoken
 
@@ -35,6 +37,7 @@ _PIECE = 4096
 # A space after a non-space starts a token of its own, so cutting there is exact.
 _CUT = re.compile(r"(?<=\S) (?=\S)")
 _loading = Lock()
+_COUNTED_CHARACTERS = 16_384
 
 
 @functools.cache
@@ -83,3 +86,12 @@ def count(text: str) -> int:
         return 0
     encode = _encoding().encode_ordinary
     return sum(len(encode(piece)) for piece in _pieces(text))
+
+
+def estimate(value: Any) -> int:
+    """Tokens of a value as JSON: counted up to 16 kB, scaled from there beyond."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    head = count(text[:_COUNTED_CHARACTERS])
+    if len(text) <= _COUNTED_CHARACTERS:
+        return head
+    return round(head * len(text) / _COUNTED_CHARACTERS)

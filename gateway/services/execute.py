@@ -31,6 +31,7 @@ from gateway.sandbox.api import (
 )
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import finish, gate, holds, invoke
+from gateway.services.holder import Holder
 from gateway.services.leases import LeaseLost, Leases
 from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
@@ -78,7 +79,7 @@ def execute(
         return
     principal = principal_of(run)
     with leases.held(run, claimed=claimed) as lease:
-        holder = invoke.Holder(
+        holder = Holder(
             run_id=run.pk,
             run=run.uid,
             epoch=run.epoch,
@@ -132,7 +133,7 @@ class _Attempt:
     """One execution of a run; ``stop`` is what ended it from the host's side."""
 
     run: Run
-    holder: invoke.Holder
+    holder: Holder
     stop: TollgateError | None = None
 
     def result(self, sandboxes: Sandboxes) -> Result:
@@ -189,13 +190,11 @@ def _failed(code: str, message: str, *, retryable: bool) -> Result:
     return Result(False, None, "", False, error, Usage(), 0)
 
 
-def _rules(holder: invoke.Holder) -> Sandboxing:
+def _rules(holder: Holder) -> Sandboxing:
     return sandboxing_for(holder.principal, holder.usable.policy_revision)
 
 
-def _script(
-    run: Run, holder: invoke.Holder, provider: Provider, on_call: OnCall
-) -> Result:
+def _script(run: Run, holder: Holder, provider: Provider, on_call: OnCall) -> Result:
     definitions = holder.usable.definitions
     # What ran before passed the check then; a catalog that changed since is a matter
     # for each call.
@@ -227,9 +226,7 @@ def _script(
     return provider.run(job, on_call, holder.lease.cancelled)
 
 
-def _record_unknown(
-    run: Run, holder: invoke.Holder, problems: Sequence[Diagnostic]
-) -> None:
+def _record_unknown(run: Run, holder: Holder, problems: Sequence[Diagnostic]) -> None:
     """A tool that the key may not call is refused here as it is on the way to it."""
     named = [one.message for one in problems if one.code == "unknown_tool"]
     if named:
@@ -291,7 +288,7 @@ def _recorded(run: Run, write: Callable[[], object]) -> None:
             return
 
 
-def _ending(result: Result, holder: invoke.Holder) -> finish.Ending:
+def _ending(result: Result, holder: Holder) -> finish.Ending:
     status = Run.Status.SUCCEEDED if result.ok else Run.Status.FAILED
     if result.error is not None and result.error.code == "cancelled":
         status = Run.Status.CANCELLED

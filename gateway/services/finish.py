@@ -17,7 +17,6 @@ from gateway import completions, events
 from gateway.codemode import tokens
 from gateway.models import Run, ToolCall
 from gateway.sandbox.api import Usage as SandboxUsage
-from gateway.services.invoke import estimate_tokens
 from gateway.services.recorded import write
 from gateway.services.runs import principal_of, run_target
 from policy.services import approvals
@@ -189,7 +188,7 @@ def _close_calls(run: Run, calls: list[CallRow], at: datetime) -> None:
 
 def _tokens(run: Run, ending: Ending) -> tuple[int, int]:
     sent = run.code or str(run.direct_arguments or "")
-    returned = estimate_tokens(
+    returned = tokens.estimate(
         {"value": ending.value, "stdout": ending.stdout, "error": ending.error}
     )
     return tokens.count(sent), returned

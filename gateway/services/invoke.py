@@ -4,24 +4,22 @@ Replay, decision, schema validation, approval, quota, intent on record, the call
 outcome on record, reply. What cannot be recorded is not done.
 """
 
-import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
 from audit.actor import Target
+from audit.models import Event
 from audit.redact import hide, redact, secrets_in
 from audit.services.record import build
 from core.canonical import keyed_digest
 from core.clock import now
 from core.errors import QuotaExceeded, TollgateError
 from gateway import events
-from gateway.catalog import CatalogTool, Usable
+from gateway.catalog import CatalogTool
 from gateway.codemode import tokens
 from gateway.codemode.validate import Validators, without_omitted
 from gateway.connectors.api import UpstreamError
@@ -30,43 +28,12 @@ from gateway.models.catalog import Effect
 from gateway.sandbox.api import Call, CallError, Reply
 from gateway.selectors.outcomes import safe_from
 from gateway.services import gate, idempotency, journal, lookup
-from gateway.services.leases import Lease
-from gateway.services.lookup import Upstream
-from gateway.services.replay import Replay
+from gateway.services.holder import Answer, Holder, Step, Unanswered
 from policy.decision import DENY, Decision, decide
-from policy.principal import Principal
 from policy.services.quotas import reserve
 
 _validators = Validators()
-_TOKENS_COUNTED_CHARACTERS = 16_384
 CALLS = "calls"
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """The run in whose name calls are made, as claimed by this worker."""
-
-    run_id: int
-    run: str
-    epoch: int
-    principal: Principal
-    submitted_by: str
-    usable: Usable
-    upstream: Upstream
-    replay: Replay
-    lease: Lease
-    needs_gvisor: Callable[[str], bool] = lambda _: False
-    """Tools that are withheld, where the script has no kernel of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One call with what is known about it on the way."""
-
-    call: Call
-    digest: str
-    tool: CatalogTool | None
-    at: datetime
 
 
 def invoke(holder: Holder, call: Call) -> Reply:
@@ -74,7 +41,7 @@ def invoke(holder: Holder, call: Call) -> Reply:
 
     Never raises for what a tool or its arguments do. Raises LeaseLost, KeyRevoked,
     Nondeterministic, gate.Suspended, and whatever the database raises: then nothing
-    was sent.
+    was sent, but for a read that may have left while its intent was being refused.
     """
     digest = keyed_digest(call.arguments, purpose="arguments")
     known = holder.replay.recorded(call, digest)
@@ -92,10 +59,12 @@ def invoke(holder: Holder, call: Call) -> Reply:
     if problems := _validators.check(tool.definition, call.arguments):
         return _invalid(holder, step, [str(problem) for problem in problems])
     try:
-        call_id = _intend(holder, step, tool, decision)
+        call_id, answer = _intend(holder, step, tool, decision)
     except (QuotaExceeded, gate.NotApproved) as error:
         return _stopped(holder, step, error)
-    return _send(holder, step, tool, call_id)
+    if answer is None:
+        return _send(holder, step, tool, call_id)
+    return _answered(holder, step, tool, call_id, answer)
 
 
 def _decide(holder: Holder, name: str, tool: CatalogTool | None) -> Decision:
@@ -111,7 +80,10 @@ def _decide(holder: Holder, name: str, tool: CatalogTool | None) -> Decision:
     )
 
 
-def _intend(holder: Holder, step: Step, tool: CatalogTool, decision: Decision) -> int:
+def _intend(
+    holder: Holder, step: Step, tool: CatalogTool, decision: Decision
+) -> tuple[int, Answer | None]:
+    """Put the intent on record; for some reads the answer comes meanwhile."""
     shown = redact(step.call.arguments)
     intent = _intent(holder, step, decision.effect, decision.reasons, shown)
     event = build(
@@ -153,13 +125,39 @@ def _intend(holder: Holder, step: Step, tool: CatalogTool, decision: Decision) -
     # that nobody was given.
     durable = tool.effect != Effect.READ
     limited = any(limit.metric == CALLS for limit in holder.usable.limits)
-    if not limited and approval is None:
-        return journal.intend(intent, event=event, durable=durable)
-    with transaction.atomic():
-        if approval is not None:
-            gate.use(approval=approval, binding=binding, at=step.at)
-        reserve(limits=holder.usable.limits, metric=CALLS, at=step.at)
-        return journal.intend(intent, event=event, durable=durable)
+    began = time.monotonic()
+    if limited or approval is not None:
+        with transaction.atomic():
+            if approval is not None:
+                gate.use(approval=approval, binding=binding, at=step.at)
+            reserve(limits=holder.usable.limits, metric=CALLS, at=step.at)
+            return journal.intend(intent, event=event, durable=durable), None
+    if durable or not holder.lease.is_clear:
+        call_id, answer = journal.intend(intent, event=event, durable=durable), None
+    else:
+        call_id, answer = _ask_meanwhile(holder, step, tool, intent, event)
+    holder.lease.seen_clear(began)
+    return call_id, answer
+
+
+def _ask_meanwhile(
+    holder: Holder,
+    step: Step,
+    tool: CatalogTool,
+    intent: journal.Intent,
+    event: Event,
+) -> tuple[int, Answer]:
+    """Send a read while the database writes its intent, which it has by then.
+
+    Run and key were found good a moment ago. The answer is of no use until the intent
+    is on record.
+    """
+    begun = journal.Begun(intent, event=event)
+    try:
+        answer = _ask(holder, step, tool)
+    finally:
+        call_id = begun.ended()
+    return call_id, answer
 
 
 def _again(holder: Holder, step: Step, tool: CatalogTool, known: ToolCall) -> Reply:
@@ -204,6 +202,10 @@ def _look_up(
 
 
 def _send(holder: Holder, step: Step, tool: CatalogTool, call_id: int) -> Reply:
+    return _answered(holder, step, tool, call_id, _ask(holder, step, tool))
+
+
+def _ask(holder: Holder, step: Step, tool: CatalogTool) -> Answer:
     spec = holder.usable.catalog.specs[tool.server_id]
     sent = idempotency.keyed(
         tool, step.call.arguments, run=holder.run, step=step.call.step
@@ -212,7 +214,7 @@ def _send(holder: Holder, step: Step, tool: CatalogTool, call_id: int) -> Reply:
     holder.lease.check()
     started = time.perf_counter()
     try:
-        outcome = holder.upstream.call(
+        return holder.upstream.call(
             spec,
             tool.definition.original,
             sent.arguments,
@@ -220,17 +222,23 @@ def _send(holder: Holder, step: Step, tool: CatalogTool, call_id: int) -> Reply:
             meta=sent.meta,
         )
     except UpstreamError as error:
-        seconds = time.perf_counter() - started
-        return _not_answered(holder, step, tool, call_id, error, seconds)
-    if outcome.is_error:
+        return Unanswered(error, time.perf_counter() - started)
+
+
+def _answered(
+    holder: Holder, step: Step, tool: CatalogTool, call_id: int, answer: Answer
+) -> Reply:
+    if isinstance(answer, Unanswered):
+        return _not_answered(holder, step, tool, call_id, answer)
+    if answer.is_error:
         # Tools like to repeat what they were given, passwords too.
-        message = hide(outcome.message, secrets_in(step.call.arguments))
+        message = hide(answer.message, secrets_in(step.call.arguments))
         message = message or "The tool reported an error without a text."
         reply = Reply(error=CallError("tool_error", message, retryable=True))
         kind = ToolCall.Outcome.TOOL_ERROR
     else:
-        reply, kind = Reply(value=outcome.value), ToolCall.Outcome.OK
-    return _settle(holder, step, call_id, kind, reply, outcome.seconds, outcome.bytes)
+        reply, kind = Reply(value=answer.value), ToolCall.Outcome.OK
+    return _settle(holder, step, call_id, kind, reply, answer.seconds, answer.bytes)
 
 
 def _not_answered(
@@ -238,15 +246,16 @@ def _not_answered(
     step: Step,
     tool: CatalogTool,
     call_id: int,
-    error: UpstreamError,
-    seconds: float,
+    answer: Unanswered,
 ) -> Reply:
+    error = answer.error
     if error.sent and tool.effect == Effect.WRITE:
         if lookup.reader_of(tool, holder.usable.catalog) is None:
             journal.lose(call_id, run_id=holder.run_id, epoch=holder.epoch, at=now())
         raise gate.Suspended(gate.AWAITING_OUTCOME, step.call.tool)
     reply = Reply(error=CallError(error.code, error.message, retryable=error.retryable))
-    return _settle(holder, step, call_id, ToolCall.Outcome.FAILED, reply, seconds, 0)
+    failed = ToolCall.Outcome.FAILED
+    return _settle(holder, step, call_id, failed, reply, answer.seconds, 0)
 
 
 def _settle(
@@ -269,7 +278,7 @@ def _settle(
         error=error,
         result=reply.value,
         result_bytes=size,
-        result_tokens=estimate_tokens(reply.value) if error is None else 0,
+        result_tokens=tokens.estimate(reply.value) if error is None else 0,
     )
     event = build(
         events.CALL_ENDED,
@@ -288,15 +297,6 @@ def _settle(
     )
     journal.settle(call_id, ending, epoch=holder.epoch, event=event)
     return replace(reply, turn=turn)
-
-
-def estimate_tokens(value: Any) -> int:
-    """Tokens of a value as JSON: counted up to 16 kB, scaled from there beyond."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    head = tokens.count(text[:_TOKENS_COUNTED_CHARACTERS])
-    if len(text) <= _TOKENS_COUNTED_CHARACTERS:
-        return head
-    return round(head * len(text) / _TOKENS_COUNTED_CHARACTERS)
 
 
 def _refuse(

@@ -16,7 +16,7 @@ from audit.models import Event
 from core.errors import TollgateError
 from gateway.models import Run, ToolCall
 from gateway.services.leases import LeaseLost
-from gateway.services.recorded import write
+from gateway.services.recorded import send, write
 
 _INTEND = """
 WITH held AS MATERIALIZED (
@@ -95,33 +95,48 @@ def intend(
     ``durable`` waits for the disk. With ``refusal`` the call is over at once.
     Raises LeaseLost when the run's epoch has moved on or its key is no longer good.
     """
-    row = write(
-        _INTEND,
-        event,
-        "held",
-        {
-            "commit": "on" if durable else "off",
-            "run": intent.run_id,
-            "epoch": intent.epoch,
-            "step": intent.step,
-            "tool": intent.tool,
-            "version": intent.version,
-            "effect": intent.effect,
-            "arguments": _json(intent.arguments),
-            "digest": intent.digest,
-            "decision": intent.decision,
-            "reasons": _json(intent.reasons),
-            "at": intent.at,
-            "outcome": refusal.outcome if refusal else "",
-            "outcome_at": refusal.at if refusal else None,
-            "position": refusal.position if refusal else None,
-            "seconds": refusal.seconds if refusal else None,
-            "error": _json(refusal.error) if refusal else None,
-        },
-    )
+    row = write(_INTEND, event, "held", _values(intent, durable, refusal))
     if row is None:
         raise _not_held(intent.run_id, intent.epoch)
     return int(row[0])
+
+
+class Begun:
+    """An intent that is being written; this thread's connection is busy with it."""
+
+    def __init__(self, intent: Intent, *, event: Event) -> None:
+        """Send it to the database: what happens to this process changes nothing."""
+        self._intent = intent
+        self._sent = send(_INTEND, event, "held", _values(intent, False, None))
+
+    def ended(self) -> int:
+        """What ``intend`` returns and raises."""
+        row = self._sent.first_row()
+        if row is None:
+            raise _not_held(self._intent.run_id, self._intent.epoch)
+        return int(row[0])
+
+
+def _values(intent: Intent, durable: bool, refusal: Ending | None) -> dict[str, Any]:
+    return {
+        "commit": "on" if durable else "off",
+        "run": intent.run_id,
+        "epoch": intent.epoch,
+        "step": intent.step,
+        "tool": intent.tool,
+        "version": intent.version,
+        "effect": intent.effect,
+        "arguments": _json(intent.arguments),
+        "digest": intent.digest,
+        "decision": intent.decision,
+        "reasons": _json(intent.reasons),
+        "at": intent.at,
+        "outcome": refusal.outcome if refusal else "",
+        "outcome_at": refusal.at if refusal else None,
+        "position": refusal.position if refusal else None,
+        "seconds": refusal.seconds if refusal else None,
+        "error": _json(refusal.error) if refusal else None,
+    }
 
 
 def _not_held(run_id: int, epoch: int) -> TollgateError:

@@ -18,6 +18,8 @@ from gateway.models import Run
 logger = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 1.0
+# How long what the database said of a run and its key may be relied on for a read.
+_CLEAR_SECONDS = 0.02
 
 
 class LeaseLost(TollgateError):
@@ -37,6 +39,16 @@ class Lease:
     epoch: int
     until: float
     cancelled: threading.Event = field(default_factory=threading.Event)
+    clear_until: float = 0.0
+
+    def seen_clear(self, at: float) -> None:
+        """The database held run and key for good after that monotonic time."""
+        self.clear_until = at + _CLEAR_SECONDS
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether a read may leave while its intent is being written."""
+        return time.monotonic() < self.clear_until
 
     def check(self) -> None:
         """Raise LeaseLost when the lease has lapsed: somebody else may hold the run."""

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from audit.models import Event
 from audit.services.record import insert_from
-from core.prepared import prepared_cursor
+from core.prepared import Sent, prepared_cursor
 
 
 def write(
@@ -17,14 +17,25 @@ def write(
     The event is inserted for each row of ``source``, a part of the statement. Returns
     the first row, if there is one.
     """
+    with prepared_cursor() as cursor:
+        cursor.execute(*_whole(statement, event, source, values))
+        return cast("tuple[Any, ...] | None", cursor.fetchone())
+
+
+def send(statement: str, event: Event, source: str, values: Mapping[str, Any]) -> Sent:
+    """Begin to do what ``write`` does; its row comes later."""
+    return Sent(*_whole(statement, event, source, values))
+
+
+def _whole(
+    statement: str, event: Event, source: str, values: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
     insert, event_values = insert_from(event, source=source)
     names = _names(len(event_values))
-    with prepared_cursor() as cursor:
-        cursor.execute(
-            _combined(statement, insert),
-            dict(values) | dict(zip(names, event_values, strict=True)),
-        )
-        return cast("tuple[Any, ...] | None", cursor.fetchone())
+    return (
+        _combined(statement, insert),
+        dict(values) | dict(zip(names, event_values, strict=True)),
+    )
 
 
 @cache

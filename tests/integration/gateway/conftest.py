@@ -15,7 +15,7 @@ from gateway.connectors.pool import UpstreamPool
 from gateway.models import Run, Server, Tool
 from gateway.services import access, catalog, runs, sweep, sync
 from gateway.services.execute import claim
-from gateway.services.invoke import Holder
+from gateway.services.holder import Holder
 from gateway.services.leases import Lease
 from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay

@@ -11,7 +11,8 @@ from gateway.models import Run, Server, Tool
 from gateway.sandbox.api import Usage
 from gateway.services import cancel, catalog, gate, holds, sweep
 from gateway.services.access import grant_server
-from gateway.services.invoke import Holder, invoke
+from gateway.services.holder import Holder
+from gateway.services.invoke import invoke
 from policy.models import Approval
 from policy.principal import Principal
 from policy.services.approvals import ApprovalClosed

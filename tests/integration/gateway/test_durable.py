@@ -14,7 +14,8 @@ from gateway.connectors.api import Outcome, UpstreamError
 from gateway.models import Run, Tool, ToolCall
 from gateway.sandbox.api import Call, Usage
 from gateway.services import catalog, gate, holds, sweep
-from gateway.services.invoke import Holder, invoke
+from gateway.services.holder import Holder
+from gateway.services.invoke import invoke
 from gateway.services.leases import LeaseLost
 from gateway.services.replay import Nondeterministic
 from policy.principal import Principal

@@ -1,17 +1,20 @@
 """invoke: the only way to a tool, with everything on record."""
 
-from dataclasses import replace
+import time
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from psycopg.pq import TransactionStatus
 
 from audit.models import Event
 from core.clock import now
 from gateway.models import Run, Server, Tool, ToolCall
 from gateway.sandbox.api import Call
 from gateway.services import catalog
-from gateway.services.invoke import Holder, invoke
+from gateway.services.holder import Holder
+from gateway.services.invoke import invoke
 from gateway.services.journal import KeyRevoked
 from gateway.services.leases import LeaseLost
 from policy.models import ApiKey, Team
@@ -125,9 +128,85 @@ def test_a_revoked_key_stops_in_the_middle_of_a_run(
         actor=ACTOR,
         at=now(),
     )
+    time.sleep(0.03)  # beyond it nothing is taken on trust
     with pytest.raises(KeyRevoked):
         invoke(holder, Call(2, "trivial.add", {"a": 1, "b": 1}))
     assert watched.sent == 1
+
+
+@dataclass
+class Meanwhile(Watched):
+    """Notes whether the database was at work when a call left; may end the worker."""
+
+    upstream: Any
+    sent: int = 0
+    busy: list[bool] = field(default_factory=list)
+    crash: bool = False
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        status = connection.connection.pgconn.transaction_status
+        self.busy.append(status == TransactionStatus.ACTIVE)
+        if self.crash:
+            raise KeyboardInterrupt
+        return super().call(*args, **kwargs)
+
+
+def under_way(holder: Holder) -> tuple[Holder, Meanwhile]:
+    """A run that has made one call, so that its statements are planned."""
+    invoke(holder, Call(1, "trivial.add", {"a": 1, "b": 1}))
+    invoke(holder, Call(2, "trivial.add", {"a": 1, "b": 1}))
+    meanwhile = Meanwhile(holder.upstream)
+    holder.lease.clear_until = time.monotonic() + 5
+    return replace(holder, upstream=meanwhile), meanwhile
+
+
+def test_a_read_leaves_while_its_intent_is_written(
+    agent: Principal, hold: Hold
+) -> None:
+    holder, meanwhile = under_way(hold(agent))
+    assert invoke(holder, Call(3, "trivial.add", {"a": 2, "b": 3})).value == 5
+    assert meanwhile.busy == [True]
+    call = ToolCall.objects.get(run_id=holder.run_id, step=3)
+    assert (call.outcome, call.result) == ("ok", 5)
+    trail = Event.objects.filter(run=holder.run, step=3).order_by("id")
+    assert [event.name for event in trail] == ["call.intended", "call.ended"]
+
+
+def test_a_write_leaves_after_its_intent(agent: Principal, hold: Hold) -> None:
+    tool = Tool.objects.get(name="add")
+    catalog.confirm_effect(tool_id=tool.pk, effect="write", actor=ACTOR, at=now())
+    holder, meanwhile = under_way(hold(agent))
+    assert invoke(holder, Call(3, "trivial.add", {"a": 2, "b": 3})).value == 5
+    assert meanwhile.busy == [False]
+
+
+def test_a_read_whose_intent_is_refused_gives_no_result(
+    agent: Principal, hold: Hold
+) -> None:
+    holder, meanwhile = under_way(hold(agent))
+    Run.objects.filter(pk=holder.run_id).update(epoch=holder.epoch + 1)
+    with pytest.raises(LeaseLost):
+        invoke(holder, Call(3, "trivial.add", {"a": 1, "b": 1}))
+    assert meanwhile.busy == [True]
+    assert not ToolCall.objects.filter(run_id=holder.run_id, step=3).exists()
+
+
+def test_the_intent_of_a_read_is_on_record_though_its_worker_dies(
+    agent: Principal, hold: Hold
+) -> None:
+    holder, meanwhile = under_way(hold(agent))
+    meanwhile.crash = True
+    with pytest.raises(KeyboardInterrupt):
+        invoke(holder, Call(3, "trivial.add", {"a": 1, "b": 1}))
+    assert meanwhile.busy == [True]
+    assert ToolCall.objects.get(run_id=holder.run_id, step=3).outcome == ""
+
+
+def test_what_was_seen_clear_is_soon_forgotten(agent: Principal, hold: Hold) -> None:
+    holder = hold(agent)
+    assert not holder.lease.is_clear
+    invoke(holder, Call(1, "trivial.add", {"a": 1, "b": 1}))
+    assert holder.lease.clear_until < time.monotonic() + 0.02
 
 
 def test_a_runner_that_lost_its_lease_sends_nothing(

@@ -25,6 +25,9 @@ def test_fields_with_telling_names_are_hidden(name: str) -> None:
     [
         "use tg_0123abcd_abcdefghijklmnopqrstuvwxyz012345 here",
         "Bearer abcdefghijkl",
+        "Bearer abcdefgh",  # the shortest that are found
+        "xoxb-0123456789",
+        "-----BEGIN X-----",
         "AKIAABCDEFGHIJKLMNOP",
         "ghp_abcdefghijklmnopqrstuvwxyz",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
