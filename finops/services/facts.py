@@ -3,6 +3,7 @@
 from django.db import connection
 from django.db.models import AutoField
 
+from core.prepared import prepared_cursor
 from finops.models import RunFact
 
 _FIELDS = [
@@ -11,7 +12,7 @@ _FIELDS = [
 _INSERT = (
     f"INSERT INTO {RunFact._meta.db_table} "  # noqa: S608 - the model's own names
     f"({', '.join(field.attname for field in _FIELDS)}) "
-    f"VALUES ({', '.join(['%s'] * len(_FIELDS))}) "
+    f"VALUES ({', '.join(f'%s::{field.db_type(connection)}' for field in _FIELDS)}) "
     "ON CONFLICT (run) DO NOTHING"
 )
 
@@ -22,6 +23,6 @@ def record_run(*, fact: RunFact) -> bool:
         field.get_db_prep_save(getattr(fact, field.attname), connection)
         for field in _FIELDS
     ]
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_INSERT, values)
         return bool(cursor.rowcount == 1)

@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 
 from core.errors import Invalid
 from core.money import multiply, total
+from core.prepared import prepared_cursor
 from finops.models import UsageEvent
 from finops.price_book import Rate
 from finops.services.prices import current_book
@@ -21,9 +21,10 @@ _INSERT = """
 INSERT INTO finops_usageevent (
   uid, at, kind, sku, unit, quantity, known, cost, currency, price_id, run, task, step,
   server, tool, model, team, cost_centre, project, environment, principal)
-SELECT u.uid, %(at)s, u.kind, u.sku, u.unit, u.quantity, u.known, u.cost, %(currency)s,
-  u.price, %(run)s, %(task)s, u.step, u.server, u.tool, u.model, %(team)s,
-  %(cost_centre)s, %(project)s, %(environment)s, %(principal)s
+SELECT u.uid, %(at)s::timestamptz, u.kind, u.sku, u.unit, u.quantity, u.known, u.cost,
+  %(currency)s::text, u.price, %(run)s::text, %(task)s::text, u.step, u.server, u.tool,
+  u.model, %(team)s::text, %(cost_centre)s::text, %(project)s::text,
+  %(environment)s::text, %(principal)s::text
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS u (
   uid text, kind text, sku text, unit text, quantity numeric, known text, cost numeric,
   price bigint, step int, server text, tool text, model text)
@@ -97,7 +98,7 @@ def book(*, payer: Payer, usages: Sequence[Usage], at: datetime) -> Booked:
         "currency": currency,
         "rows": json.dumps([rows[uid] for uid in sorted(rows)]),
     }
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_INSERT, values)
         costs = [row[0] for row in cursor.fetchall()]
     if len(costs) < len(rows):

@@ -11,7 +11,6 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from audit.actor import Target
 from audit.models import Event
 from audit.redact import hide, redact, secrets_in
 from audit.services.record import build
@@ -28,6 +27,7 @@ from gateway.models.catalog import Effect
 from gateway.sandbox.api import Call, CallError, Reply
 from gateway.selectors.outcomes import safe_from
 from gateway.services import gate, idempotency, journal, lookup
+from gateway.services.call_events import intended, target_of
 from gateway.services.holder import Answer, Holder, Step, Unanswered
 from policy.decision import DENY, Decision, decide
 from policy.services.quotas import reserve
@@ -86,24 +86,7 @@ def _intend(
     """Put the intent on record; for some reads the answer comes meanwhile."""
     shown = redact(step.call.arguments)
     intent = _intent(holder, step, decision.effect, decision.reasons, shown)
-    event = build(
-        events.CALL_INTENDED,
-        actor=holder.principal.actor,
-        at=step.at,
-        target=_target(step.call.tool),
-        decision=decision.effect,
-        reasons=decision.reasons,
-        payload={
-            "arguments": shown,
-            "arguments_digest": step.digest,
-            "version": tool.definition.version,
-            "effect": tool.effect,
-            "policy_revision": holder.usable.policy_revision,
-        },
-        tool=step.call.tool,
-        run=holder.run,
-        step=step.call.step,
-    )
+    event = intended(holder, step, tool, decision, shown)
     approval = None
     if tool.needs_approval:
         binding = gate.binding_of(
@@ -284,7 +267,7 @@ def _settle(
         events.CALL_ENDED,
         actor=holder.principal.actor,
         at=at,
-        target=_target(step.call.tool),
+        target=target_of(step.call.tool),
         payload={
             "outcome": outcome,
             "seconds": f"{seconds:.6f}",
@@ -347,7 +330,7 @@ def _turned_down(
         events.CALL_REFUSED,
         actor=holder.principal.actor,
         at=step.at,
-        target=_target(step.call.tool),
+        target=target_of(step.call.tool),
         decision=DENY,
         reasons=reasons,
         payload={"arguments": shown, "code": error.code},
@@ -391,7 +374,3 @@ def _error_dict(error: CallError | None) -> dict[str, Any] | None:
         "message": error.message,
         "retryable": error.retryable,
     }
-
-
-def _target(tool: str) -> Target:
-    return Target("tool", tool[:120], tool[:120])

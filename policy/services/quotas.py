@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from audit.actor import Actor
 from audit.services.record import record
 from core.errors import Invalid, NotFound, QuotaExceeded
 from core.models import Revision, raise_revision
+from core.prepared import prepared_cursor
 from policy import events
 from policy.models import Quota, Team
 from policy.services.teams import team_target
@@ -18,9 +19,10 @@ from policy.services.teams import team_target
 # at once, no more than the limit get through.
 _RESERVE = """
 INSERT INTO policy_quotause AS held (quota_id, window_start, used)
-SELECT %(quota)s, %(start)s, %(amount)s WHERE %(amount)s <= %(limit)s
+SELECT %(quota)s::bigint, %(start)s::timestamptz, %(amount)s::bigint
+WHERE %(amount)s::bigint <= %(limit)s::bigint
 ON CONFLICT (quota_id, window_start) DO UPDATE SET used = held.used + excluded.used
-WHERE held.used + excluded.used <= %(limit)s
+WHERE held.used + excluded.used <= %(limit)s::bigint
 RETURNING used
 """
 
@@ -68,7 +70,7 @@ def reserve(
         if limit.metric != metric:
             continue
         start, end = window_of(limit.window, at)
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.execute(
                 _RESERVE,
                 {

@@ -1,0 +1,40 @@
+"""What the trail says before a call leaves."""
+
+from typing import Any
+
+from audit.actor import Target
+from audit.models import Event
+from audit.services.record import build
+from gateway import events
+from gateway.catalog import CatalogTool
+from gateway.services.holder import Holder, Step
+from policy.decision import Decision
+
+
+def intended(
+    holder: Holder, step: Step, tool: CatalogTool, decision: Decision, shown: Any
+) -> Event:
+    """The call with its arguments as people may see them, and why it is allowed."""
+    return build(
+        events.CALL_INTENDED,
+        actor=holder.principal.actor,
+        at=step.at,
+        target=target_of(step.call.tool),
+        decision=decision.effect,
+        reasons=decision.reasons,
+        payload={
+            "arguments": shown,
+            "arguments_digest": step.digest,
+            "version": tool.definition.version,
+            "effect": tool.effect,
+            "policy_revision": holder.usable.policy_revision,
+        },
+        tool=step.call.tool,
+        run=holder.run,
+        step=step.call.step,
+    )
+
+
+def target_of(tool: str) -> Target:
+    """The tool as the trail names it; hostile names are cut."""
+    return Target("tool", tool[:120], tool[:120])
