@@ -14,7 +14,8 @@ from gateway.sandbox.api import Call, Usage
 from gateway.selectors.outcomes import longest_send, safe_from
 from gateway.selectors.waiting import waits_of
 from gateway.services import catalog, gate, holds
-from gateway.services.invoke import Holder, invoke
+from gateway.services.holder import Holder
+from gateway.services.invoke import invoke
 from gateway.services.sweep import sweep
 from policy.access import Access
 from policy.principal import Principal
