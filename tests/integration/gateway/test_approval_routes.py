@@ -12,12 +12,11 @@ from core.models import Revision, raise_revision
 from gateway.catalog import usable_by
 from gateway.models import Server, Tool
 from gateway.services import catalog, gate, holds
-from gateway.services.gate import Binding
 from policy.models import Approval, User
 from policy.principal import Principal
 from policy.routing import DEFAULT, Audience, Route, digest_of
 from policy.services import approvals
-from policy.services.approvals import ApprovalClosed
+from policy.services.approvals import ApprovalClosed, Binding
 from tests.builders.holds import make_approval, make_group, make_held_run
 from tests.builders.identity import (
     ACTOR,
