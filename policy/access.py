@@ -23,10 +23,19 @@ APPROVALS_DECIDE = "approvals.decide"
 OUTCOMES_RESOLVE = "outcomes.resolve"
 IDENTITY_READ = "identity.read"
 IDENTITY_ADMIN = "identity.admin"
+POLICY_READ = "policy.read"
+POLICY_ADMIN = "policy.admin"
 
 _ALLOWS: dict[str, frozenset[str]] = {
     Role.MEMBER: frozenset(
-        {CATALOG_READ, RUNS_READ, RUNS_EXECUTE, COSTS_READ, IDENTITY_READ}
+        {
+            CATALOG_READ,
+            RUNS_READ,
+            RUNS_EXECUTE,
+            COSTS_READ,
+            IDENTITY_READ,
+            POLICY_READ,
+        }
     ),
     Role.APPROVER: frozenset(
         {
@@ -35,12 +44,13 @@ _ALLOWS: dict[str, frozenset[str]] = {
             RUNS_EXECUTE,
             COSTS_READ,
             IDENTITY_READ,
+            POLICY_READ,
             APPROVALS_DECIDE,
             OUTCOMES_RESOLVE,
         }
     ),
     Role.AUDITOR: frozenset(
-        {CATALOG_READ, RUNS_READ, AUDIT_READ, COSTS_READ, IDENTITY_READ}
+        {CATALOG_READ, RUNS_READ, AUDIT_READ, COSTS_READ, IDENTITY_READ, POLICY_READ}
     ),
     Role.FINANCE: frozenset(
         {CATALOG_READ, RUNS_READ, COSTS_READ, COSTS_ADMIN, APPROVALS_DECIDE}
@@ -58,6 +68,8 @@ _ALLOWS: dict[str, frozenset[str]] = {
             OUTCOMES_RESOLVE,
             IDENTITY_READ,
             IDENTITY_ADMIN,
+            POLICY_READ,
+            POLICY_ADMIN,
         }
     ),
 }
@@ -121,6 +133,14 @@ class Access:
     def roles(self) -> frozenset[str]:
         return frozenset(role for roles in self.teams.values() for role in roles)
 
+    def roles_for(self, team: str) -> tuple[str, ...]:
+        """Roles in which this person acts for a team: its own, and everywhere's."""
+        return tuple(sorted(self.teams.get(team, frozenset()) | self._wide))
+
+    @property
+    def _wide(self) -> frozenset[str]:
+        return self.roles & _EVERYWHERE
+
 
 def collect(
     user: User, rows: Iterable[tuple[str, str]], groups: Iterable[str] = ()
@@ -173,3 +193,10 @@ def standing_of(actor: Actor) -> Access:
         return NOBODY
     user = User.objects.filter(username=actor.id.removeprefix("user:")).first()
     return access_of(user) if user else NOBODY
+
+
+def roles_of(actor_id: str, team: str) -> tuple[str, ...]:
+    """Roles in which the person behind an actor id acts for a team; one query."""
+    kind, _, username = actor_id.partition(":")
+    user = User.objects.filter(username=username).first() if kind == "user" else None
+    return access_of(user).roles_for(team) if user else ()

@@ -36,7 +36,7 @@ def decide(
     if not enabled:
         against.append("environment: the tool is not offered in this environment")
     if not granted:
-        against.append("grant: the team has no grant on the tool or its server")
+        against.append("grant: no grant covers the tool, its server or a tag of it")
     if against:
         return Decision(DENY, tuple(against))
     return Decision(ALLOW, ("grant", "scope", "environment"))

@@ -35,8 +35,8 @@ PERSONAL_KEY_CREATED = kind(
 PERSONAL_KEY_REVOKED = kind(
     "personal_key.revoked", "{actor} revoked the personal key {target}"
 )
-GRANT_GIVEN = kind("grant.given", "{actor} granted {target} to team {granted_team}")
-GRANT_TAKEN = kind("grant.taken", "{actor} took {target} from team {granted_team}")
+GRANT_GIVEN = kind("grant.given", "{actor} granted {target} to {holder}: {reason}")
+GRANT_TAKEN = kind("grant.taken", "{actor} took {target} from {holder}: {reason}")
 QUOTA_SET = kind("quota.set", "{actor} set the quota of {target} to {value}")
 QUOTA_REMOVED = kind("quota.removed", "{actor} removed the quota {value} of {target}")
 APPROVAL_ASKED = kind("approval.asked", "{actor} asks to call {tool}")

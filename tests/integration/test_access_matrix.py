@@ -73,7 +73,7 @@ def row(
 
 
 _TOOL: dict[str, Any] = {"server": "crm", "name": "list_orders"}
-_GRANT = {"team": "sales", "server": "crm", "tool": ""}
+_GRANT = {"subject": "server:crm", "holder": "team:sales", "reason": "r"}
 _TEAM = {"name": "A", "slug": "a", "cost_centre": "C"}
 _ROLE = {"username": "mallory", "role": "admin"}
 _NAMED = {"name": "A", "slug": "a"}

@@ -10,12 +10,12 @@ from core.errors import Denied
 from gateway.models import Run, Server, Tool
 from gateway.sandbox.api import Usage
 from gateway.services import cancel, catalog, gate, holds, sweep
-from gateway.services.access import grant_server
 from gateway.services.holder import Holder
 from gateway.services.invoke import invoke
 from policy.models import Approval, User
 from policy.principal import Principal
 from policy.services.approvals import ApprovalClosed
+from tests.builders.catalog import make_grant
 from tests.builders.identity import ACTOR, actor_of, make_team, make_user
 from tests.integration.gateway.conftest import Hold, held_again
 from tests.integration.gateway.test_durable import ADD, Upstream, crashing
@@ -104,7 +104,7 @@ def test_a_changed_policy_closes_what_was_asked_before(
     agent: Principal, gated: Tool, hold: Hold, trivial: Server
 ) -> None:
     _, _, approval = _ask(agent, hold)
-    grant_server(team=make_team("other"), server=trivial, actor=ACTOR, at=now())
+    make_grant(make_team("other"), trivial)
     with pytest.raises(ApprovalClosed, match="policy"):
         _decide(approval, approve=True)
 
