@@ -10,7 +10,7 @@ _SECRET_NAMES = re.compile(
     r"credential|private[-_]?key|session)",
     re.IGNORECASE,
 )
-_SECRET_VALUES = re.compile(
+SECRET_VALUES = re.compile(
     r"(tg_[0-9a-z]{8}_[0-9A-Za-z_-]{20,}|Bearer\s+\S{8,}|-----BEGIN [A-Z ]+-----"
     r"|AKIA[0-9A-Z]{16}|gh[pousr]_[0-9A-Za-z]{20,}|sk-[0-9A-Za-z_-]{20,}"
     r"|xox[abprs]-[0-9A-Za-z-]{10,}|eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}\S*)"
@@ -36,7 +36,7 @@ def redact(value: Any, *, depth: int = 0) -> Any:
     if isinstance(value, dict):
         kept = {
             _plain(str(key)[:200]): HIDDEN
-            if _names_a_secret(str(key)) and not isinstance(item, int | float | None)
+            if names_a_secret(str(key)) and not isinstance(item, int | float | None)
             else redact(item, depth=depth + 1)
             for key, item in list(value.items())[:_MOST_ITEMS]
         }
@@ -62,20 +62,20 @@ def redact_text(text: str) -> str:
         return _plain(text)
     near = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT + _MARGIN]
     # Secrets go first: half a secret at the cut would no longer look like one.
-    kept = _SECRET_VALUES.sub(HIDDEN, _plain(near))
+    kept = SECRET_VALUES.sub(HIDDEN, _plain(near))
     if len(text) <= _LONGEST_TEXT:
         return kept
     return kept[:_LONGEST_TEXT] + "…"
 
 
-def _names_a_secret(key: str) -> bool:
+def names_a_secret(key: str) -> bool:
     if len(key) <= _SHORT_NAME:
-        return _short_names_a_secret(key)
+        return _shortnames_a_secret(key)
     return _SECRET_NAMES.search(key) is not None
 
 
 @lru_cache(4_096)
-def _short_names_a_secret(key: str) -> bool:
+def _shortnames_a_secret(key: str) -> bool:
     return _SECRET_NAMES.search(key) is not None
 
 
@@ -95,7 +95,7 @@ def secrets_in(value: Any, *, under_a_name: bool = False) -> set[str]:
         return {value} if under_a_name and len(value) >= _SHORTEST_SECRET else set()
     if isinstance(value, dict):
         parts = [
-            secrets_in(item, under_a_name=under_a_name or _names_a_secret(str(key)))
+            secrets_in(item, under_a_name=under_a_name or names_a_secret(str(key)))
             for key, item in value.items()
         ]
     elif isinstance(value, list | tuple):

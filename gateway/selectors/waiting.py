@@ -10,10 +10,9 @@ from audit.models import Event
 from gateway import events
 from gateway.models import Run, ToolCall
 from gateway.models.catalog import Effect
-from gateway.selectors.approvals import visible_approvals
+from gateway.selectors.approvals import deciders
 from gateway.selectors.outcomes import safe_from
-from policy.access import OUTCOMES_RESOLVE, Access
-from policy.approvers import deciders, team_deciders
+from policy.access import APPROVALS_DECIDE, Access
 from policy.models import Approval
 
 
@@ -43,27 +42,24 @@ def waits_of(run: Run, access: Access) -> tuple[Wait, ...]:
 
 def _approvals(run: Run, access: Access) -> Iterator[Wait]:
     asked = Approval.objects.filter(run=run.uid, state=Approval.State.PENDING)
-    visible = set(
-        visible_approvals(access).filter(run=run.uid).values_list("pk", flat=True)
-    )
-    who: dict[str, tuple[str, ...]] = {}
+    who: tuple[str, ...] | None = None
     for approval in asked.order_by("step")[:20]:
-        # What is asked for by the same rules asks the same people.
-        if approval.asked_digest not in who:
-            who[approval.asked_digest] = deciders(approval)
+        # The requesters of all steps of a run are the same.
+        who = deciders(run.team, without=approval.requesters) if who is None else who
+        may = _may(run, access)
         yield Wait(
             "approval",
             approval.step,
             approval.tool,
-            reverse("approval", args=[approval.uid]) if approval.pk in visible else "",
+            reverse("approval", args=[approval.uid]) if may else "",
             approval.expires_at,
-            who[approval.asked_digest],
+            who,
         )
 
 
 def _outcomes(run: Run, access: Access) -> Iterator[Wait]:
     unknown = run.calls.filter(outcome=ToolCall.Outcome.UNKNOWN)
-    who = team_deciders(run.team)
+    who = deciders(run.team, without=())
     for pk, step, tool in unknown.order_by("step").values_list("pk", "step", "tool")[
         :20
     ]:
@@ -74,7 +70,7 @@ def _outcomes(run: Run, access: Access) -> Iterator[Wait]:
 
 
 def _may(run: Run, access: Access) -> bool:
-    teams = access.teams_for(OUTCOMES_RESOLVE)
+    teams = access.teams_for(APPROVALS_DECIDE)
     return teams is None or run.team in teams
 
 

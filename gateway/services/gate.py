@@ -1,7 +1,5 @@
 """The gate of a call that needs an approval, and the ways in which a run waits."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +8,6 @@ from gateway.catalog import CatalogTool
 from gateway.models import Run
 from policy.models import Approval
 from policy.principal import Principal
-from policy.routing import DEFAULT, Route, digest_of
 from policy.services import approvals
 from policy.services.approvals import ApprovalClosed, Binding
 
@@ -37,15 +34,9 @@ class NotApproved(TollgateError):
 
 
 def binding_of(
-    *,
-    run: str,
-    step: int,
-    tool: CatalogTool,
-    digest: str,
-    policy_revision: int,
-    routes: Sequence[Route] = (DEFAULT,),
+    *, run: str, step: int, tool: CatalogTool, digest: str, policy_revision: int
 ) -> Binding:
-    """The exact call that has to be approved, and what asks for it."""
+    """The exact call that has to be approved."""
     return Binding(
         run=run,
         step=step,
@@ -53,14 +44,7 @@ def binding_of(
         tool_version=tool.definition.version,
         arguments_digest=digest,
         policy_revision=policy_revision,
-        asked=digest_of(routes),
     )
-
-
-def demands(tool: CatalogTool, asked: Sequence[Route]) -> tuple[Route, ...]:
-    """Everybody who has to agree: whom the rules ask for, and the tool's own mark."""
-    marked = (replace(DEFAULT, because=BECAUSE),) if tool.needs_approval else ()
-    return (*asked, *marked)
 
 
 def pass_or_wait(
@@ -70,9 +54,8 @@ def pass_or_wait(
     principal: Principal,
     submitted_by: str,
     at: datetime,
-    routes: Sequence[Route] = (DEFAULT,),
 ) -> Approval:
-    """The approval that lets the call pass; all of ``routes`` have to agree to it.
+    """The approval that lets the call pass.
 
     Raises Suspended while nobody has decided, NotApproved when it was not approved.
     """
@@ -85,7 +68,6 @@ def pass_or_wait(
             requesters=sorted({principal.id, submitted_by} - {""}),
             because=BECAUSE,
             at=at,
-            routes=routes,
         )
     if approval.state == Approval.State.PENDING and approval.expires_at > at:
         raise Suspended(AWAITING_APPROVAL, binding.tool)

@@ -28,8 +28,9 @@ from gateway.sandbox.api import Call, CallError, Reply
 from gateway.selectors.outcomes import safe_from
 from gateway.services import gate, idempotency, journal, lookup
 from gateway.services.call_events import intended, target_of
+from gateway.services.deciding import decision_on
 from gateway.services.holder import Answer, Holder, Step, Unanswered
-from policy.decision import DENY, Decision, decide
+from policy.decision import DENY, Decision
 from policy.services.quotas import reserve
 
 _validators = Validators()
@@ -49,8 +50,8 @@ def invoke(holder: Holder, call: Call) -> Reply:
         return holder.replay.reply(known)
     tool = holder.usable.catalog.tools.get(call.tool)
     step = Step(call, digest, tool, now())
-    decision = _decide(holder, call.tool, tool)
-    if tool is None or not decision.allowed:
+    decision = decision_on(holder, step)
+    if tool is None or decision.denied:
         return _refuse(holder, step, decision.reasons, known)
     call = replace(call, arguments=without_omitted(tool.definition, call.arguments))
     step = replace(step, call=call)
@@ -65,19 +66,6 @@ def invoke(holder: Holder, call: Call) -> Reply:
     if answer is None:
         return _send(holder, step, tool, call_id)
     return _answered(holder, step, tool, call_id, answer)
-
-
-def _decide(holder: Holder, name: str, tool: CatalogTool | None) -> Decision:
-    if tool is None:
-        return Decision(DENY, ("catalog: there is no such tool",))
-    if holder.needs_gvisor(name):
-        return Decision(DENY, ("isolation: the tool needs a script in gVisor",))
-    return decide(
-        tool=name,
-        granted=holder.usable.granted(tool),
-        enabled=holder.principal.environment in tool.environments,
-        scopes_held=holder.principal.scopes,
-    )
 
 
 def _intend(

@@ -1,12 +1,6 @@
-"""Identity, grants, quotas and approvals as stored."""
+"""Identity, grants and quotas as stored."""
 
-from policy.models.approval import (
-    Approval,
-    ApprovalRoute,
-    ApprovalVote,
-    ApproverGroup,
-    GroupPerson,
-)
+from policy.models.approval import Approval
 from policy.models.identity import (
     ApiKey,
     Environment,
@@ -23,11 +17,7 @@ from policy.models.sandbox import SandboxPolicy
 __all__ = [
     "ApiKey",
     "Approval",
-    "ApprovalRoute",
-    "ApprovalVote",
-    "ApproverGroup",
     "Environment",
-    "GroupPerson",
     "Membership",
     "PersonalKey",
     "Project",

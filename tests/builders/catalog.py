@@ -5,11 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.models import Server, Tool, ToolVersion
-from gateway.services import access
-from gateway.services.access import Grantable
-from policy.holders import TEAM, Holder
-from policy.models import Environment, Team
-from tests.builders.identity import ACTOR
+from policy.models import Environment
 
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -128,16 +124,3 @@ def make_version(
     tool.current = version
     tool.save(update_fields=["current"])
     return version
-
-
-def make_grant(
-    team: Team, subject: Grantable, *, environment: str = "", at: datetime = AT
-) -> None:
-    """Let a team call a server, a tool or a tag."""
-    access.give(
-        subjects=[subject],
-        holders=[Holder(TEAM, team.slug, environment)],
-        reason="set-up",
-        actor=ACTOR,
-        at=at,
-    )
