@@ -20,6 +20,7 @@ from gateway.connectors.pool import UpstreamPool  # noqa: E402
 from gateway.models import Tool  # noqa: E402
 from gateway.services import access, catalog, sync  # noqa: E402
 from policy import scopes  # noqa: E402
+from policy.holders import TEAM, Holder  # noqa: E402
 from policy.services import keys, quotas, teams  # noqa: E402
 
 DIRECT_TOOL = "add"
@@ -63,7 +64,8 @@ def main(url: str) -> None:
     catalog.set_environments(tool_ids=ids, environments=["dev"], actor=SYSTEM, at=at)
     direct = Tool.objects.get(server=server, name=DIRECT_TOOL)
     catalog.set_direct(tool_id=direct.pk, direct=True, actor=SYSTEM, at=at)
-    access.grant_server(team=team, server=server, actor=SYSTEM, at=at)
+    bench = [Holder(TEAM, team.slug)]
+    access.give(subjects=[server], holders=bench, reason="bench", actor=SYSTEM, at=at)
     made = keys.create_key(
         service_account=account,
         name="bench",

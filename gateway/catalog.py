@@ -1,7 +1,7 @@
 """The catalog in memory: one immutable snapshot a revision, and what each may use."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from threading import Lock
@@ -12,10 +12,11 @@ from gateway.codemode.search import Index
 from gateway.connectors.api import ServerSpec
 from gateway.models import Server, Tool
 from policy import scopes
+from policy.holders import Holder, holders_of
 from policy.principal import Principal
 from policy.sandbox import Sandboxing
 from policy.selectors import sandboxing_of
-from policy.services.grants import granted_ids
+from policy.services.grants import granted_to
 from policy.services.quotas import Limit, limits_of
 
 
@@ -55,20 +56,36 @@ class Catalog:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Grants in force: on servers and tools by id, on tags by word, and whose."""
+
+    servers: Mapping[int, Sequence[Holder]]
+    tools: Mapping[int, Sequence[Holder]]
+    tags: Mapping[str, Sequence[Holder]]
+
+    def covers(self, tool: CatalogTool) -> bool:
+        """Whether one of the grants lets the tool be called."""
+        return (
+            tool.server_id in self.servers
+            or tool.id in self.tools
+            or any(tag in self.tags for tag in tool.definition.tags)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Usable:
     """What one principal may see and call, at fixed revisions."""
 
     catalog: Catalog
     policy_revision: int
     names: frozenset[str]
-    servers_granted: frozenset[int]
-    tools_granted: frozenset[int]
+    held: Held
     definition_tokens: int
     limits: tuple[Limit, ...]
 
     def granted(self, tool: CatalogTool) -> bool:
-        """Whether the team holds a grant on the tool or on its server."""
-        return tool.server_id in self.servers_granted or tool.id in self.tools_granted
+        """Whether a grant covers the tool: on itself, its server or one of its tags."""
+        return self.held.covers(tool)
 
     @property
     def definitions(self) -> dict[str, ToolDef]:
@@ -97,6 +114,7 @@ def usable_by(principal: Principal) -> Usable:
         principal.team_id,
         principal.environment,
         principal.scopes,
+        principal.roles,
     )
     with _lock:
         if found := _usable.get(key):
@@ -110,23 +128,37 @@ def usable_by(principal: Principal) -> Usable:
 
 
 def _work_out(principal: Principal, catalog: Catalog, policy_revision: int) -> Usable:
-    servers = granted_ids(principal.team_id, "gateway", "server", "call_server")
-    tools = granted_ids(principal.team_id, "gateway", "tool", "call_tool")
+    held = held_by(
+        holders_of(
+            team=principal.team,
+            roles=principal.roles,
+            environment=principal.environment,
+        )
+    )
     names = frozenset(
         name
         for name, tool in catalog.tools.items()
         if principal.environment in tool.environments
-        and (tool.server_id in servers or tool.id in tools)
+        and held.covers(tool)
         and scopes.covers(principal.scopes, f"tools:{name}")
     )
     return Usable(
         catalog,
         policy_revision,
         names,
-        servers,
-        tools,
+        held,
         sum(catalog.tools[name].definition_tokens for name in names),
         limits_of(principal.team_id),
+    )
+
+
+def held_by(holders: Iterable[Holder]) -> Held:
+    """What these teams and roles are granted; one query."""
+    found = granted_to(holders)
+    return Held(
+        {int(key): of for key, of in found.get("call_server", {}).items()},
+        {int(key): of for key, of in found.get("call_tool", {}).items()},
+        found.get("call_tag", {}),
     )
 
 

@@ -105,7 +105,7 @@ def _not_covered(call: CallFacts) -> tuple[str, ...]:
     if not call.enabled:
         against.append("environment: the tool is not offered in this environment")
     if not call.granted:
-        against.append("grant: the team has no grant on the tool or its server")
+        against.append("grant: no grant covers the tool, its server or a tag of it")
     return tuple(against)
 
 

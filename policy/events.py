@@ -35,17 +35,33 @@ PERSONAL_KEY_CREATED = kind(
 PERSONAL_KEY_REVOKED = kind(
     "personal_key.revoked", "{actor} revoked the personal key {target}"
 )
-GRANT_GIVEN = kind("grant.given", "{actor} granted {target} to team {granted_team}")
-GRANT_TAKEN = kind("grant.taken", "{actor} took {target} from team {granted_team}")
+GRANT_GIVEN = kind("grant.given", "{actor} granted {target} to {holder}: {reason}")
+GRANT_TAKEN = kind("grant.taken", "{actor} took {target} from {holder}: {reason}")
 QUOTA_SET = kind("quota.set", "{actor} set the quota of {target} to {value}")
 QUOTA_REMOVED = kind("quota.removed", "{actor} removed the quota {value} of {target}")
 APPROVAL_ASKED = kind("approval.asked", "{actor} asks to call {tool}")
+APPROVAL_VOTED = kind(
+    "approval.voted", "{actor} {verdict} a call of {tool}; others have to agree too"
+)
+APPROVAL_ESCALATED = kind(
+    "approval.escalated",
+    "Nobody decided on a call of {tool} in time: {audience} is asked too",
+)
 APPROVAL_DECIDED = kind("approval.decided", "{actor} {verdict} a call of {tool}")
 APPROVAL_REFUSED = kind(
     "approval.refused", "{actor} could not decide on a call of {tool}: {reasons}"
 )
 APPROVAL_EXPIRED = kind("approval.expired", "The approval of {tool} expired")
 APPROVAL_USED = kind("approval.used", "The approval of {tool} was used")
+GROUP_CREATED = kind(
+    "approver_group.created", "{actor} created approver group {target}"
+)
+GROUP_CHANGED = kind(
+    "approver_group.changed", "{actor} changed approver group {target}"
+)
+GROUP_REMOVED = kind(
+    "approver_group.removed", "{actor} removed approver group {target}"
+)
 SANDBOX_SET = kind(
     "sandbox_policy.set", "{actor} set isolation and limits of {target} to {value}"
 )

@@ -14,7 +14,8 @@ class Principal:
     A person with a key of their own (``kind`` is PERSON) has no team and runs nothing.
 
     Everything metered carries team, cost centre, project and environment from here.
-    ``scopes`` bound what the key may use at all.
+    ``scopes`` bound what the key may use at all. ``roles`` are those of the person who
+    runs a script at the playground; a key by itself has none.
     """
 
     kind: str
@@ -26,6 +27,7 @@ class Principal:
     project: str
     environment: str
     scopes: tuple[str, ...]
+    roles: tuple[str, ...] = ()
     key_id: int | None = None
     key: str = ""
     address: str = ""

@@ -1,7 +1,9 @@
 """Who has to approve a call: a role or a named group, how many, and until when."""
 
+import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -130,6 +132,18 @@ class Route:
 
 DEFAULT = Route(Audience("role", APPROVER))
 """The approvers of the call's team, or an administrator."""
+
+
+def digest_of(routes: Sequence[Route]) -> str:
+    """What asks for an approval, as one text; "" for the default route alone.
+
+    It differs as soon as a rule, its version or its demand does.
+    """
+    if [replace(route, because="") for route in routes] == [DEFAULT]:
+        return ""
+    asked = [[one.rule, one.rule_version, one.as_dict()] for one in routes]
+    text = json.dumps(asked, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _audience(raw: Mapping[Any, Any], place: str) -> Audience:

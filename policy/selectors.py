@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from guardian.models import GroupObjectPermission
 
 from audit.web import Rights
 from core.errors import NotFound
 from policy.access import IDENTITY_READ
+from policy.holders import TEAM, Holder, parse
 from policy.models import (
     ApiKey,
     Environment,
@@ -56,14 +57,25 @@ class QuotaRow:
 
 @dataclass(frozen=True, slots=True)
 class GrantRow:
-    """What a team may call: a server (``tool`` is empty) or one tool of it."""
+    """What a team may call: ``kind`` is ``server``, ``tool`` or ``tag``."""
 
-    server: str
-    tool: str
+    kind: str
+    name: str
+    holder: Holder
 
     @property
     def label(self) -> str:
-        return f"{self.server}.{self.tool}" if self.tool else f"{self.server}.*"
+        return {"server": f"{self.name}.*", "tag": f"tag {self.name}"}.get(
+            self.kind, self.name
+        )
+
+    @property
+    def server(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def tool(self) -> str:
+        return self.name.partition(".")[2]
 
 
 def visible_teams(access: Rights) -> QuerySet[Team]:
@@ -157,26 +169,32 @@ def quotas_of(team: Team, *, at: datetime) -> list[QuotaRow]:
 
 
 def grants_of(team: Team) -> list[GrantRow]:
-    """What the team may call, by name.
+    """What the team may call in any environment, by name.
 
     The granted objects belong to an app above this one: they are read through their
     content type and known by ``full_name``, else by their text.
     """
-    found: dict[int, set[str]] = {}
-    for content_type, key in GroupObjectPermission.objects.filter(
-        group=team.group_id
-    ).values_list("content_type", "object_pk"):
-        found.setdefault(content_type, set()).add(key)
-    names = []
+    group = Holder(TEAM, team.slug).group
+    found: dict[int, dict[str, list[Holder]]] = {}
+    for content_type, key, name in GroupObjectPermission.objects.filter(
+        Q(group__name=group) | Q(group__name__startswith=f"{group}@")
+    ).values_list("content_type", "object_pk", "group__name"):
+        if holder := parse(name):
+            found.setdefault(content_type, {}).setdefault(key, []).append(holder)
+    grants = []
     for content_type, keys in found.items():
         model = ContentType.objects.get_for_id(content_type).model_class()
         if model is not None:
-            rows = model._default_manager.filter(pk__in=keys).select_related()
-            names += [str(getattr(row, "full_name", row)) for row in rows]
-    return [
-        GrantRow(server, tool)
-        for server, _, tool in sorted(name.partition(".") for name in names)
-    ]
+            grants += [
+                GrantRow(model._meta.model_name or "", _name(row), holder)
+                for row in model._default_manager.filter(pk__in=keys).select_related()
+                for holder in keys[str(row.pk)]
+            ]
+    return sorted(grants, key=lambda one: (one.name, one.kind, one.holder))
+
+
+def _name(row: Model) -> str:
+    return str(getattr(row, "full_name", row))
 
 
 def visible_keys(access: Rights) -> QuerySet[ApiKey]:

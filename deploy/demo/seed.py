@@ -29,6 +29,7 @@ from gateway.connectors.pool import UpstreamPool  # noqa: E402
 from gateway.models import Server, Tool  # noqa: E402
 from gateway.services import access, catalog, sync  # noqa: E402
 from policy import scopes  # noqa: E402
+from policy.holders import TEAM, Holder  # noqa: E402
 from policy.models import (  # noqa: E402
     ApiKey,
     Environment,
@@ -38,7 +39,6 @@ from policy.models import (  # noqa: E402
     User,
 )
 from policy.services import keys, quotas, teams  # noqa: E402
-from policy.services.grants import granted_ids  # noqa: E402
 
 ENVIRONMENTS = (("dev", "Development"), ("staging", "Staging"), ("prod", "Production"))
 DESCRIPTIONS = {
@@ -173,11 +173,13 @@ def _servers(urls: dict[str, str], at: datetime) -> None:
     finally:
         pool.close()
     for team in TEAMS:
-        row = Team.objects.get(slug=team.slug)
-        held = granted_ids(row.pk, "gateway", "server", "call_server")
-        for server in Server.objects.filter(name__in=team.servers).order_by("name"):
-            if server.pk not in held:
-                access.grant_server(team=row, server=server, actor=SYSTEM, at=at)
+        access.give(
+            subjects=Server.objects.filter(name__in=team.servers).order_by("name"),
+            holders=[Holder(TEAM, team.slug)],
+            reason="Sample servers of the demo",
+            actor=SYSTEM,
+            at=at,
+        )
 
 
 def _server(name: str, url: str, pool: UpstreamPool, at: datetime) -> None:

@@ -25,7 +25,7 @@ from gateway.models import ToolCall
 from gateway.selectors.approvals import approval_for, visible_approvals
 from gateway.selectors.outcomes import outcome_for, visible_outcomes
 from gateway.services.holds import decide_approval, resolve
-from policy.access import APPROVALS_DECIDE, Access
+from policy.access import APPROVALS_DECIDE, OUTCOMES_RESOLVE, Access
 from policy.api.permissions import HasScope, refuse_key
 from policy.models import Approval
 from policy.principal import Principal
@@ -111,7 +111,7 @@ class OutcomeList(generics.ListAPIView[ToolCall]):
 
     permission_classes = [People]
     required_scope = ""
-    capability = APPROVALS_DECIDE
+    capability = OUTCOMES_RESOLVE
     queryset = ToolCall.objects.none()
     serializer_class = OutcomeSerializer
     pagination_class = Newest
@@ -128,7 +128,7 @@ class OutcomeResolve(APIView):
 
     permission_classes = [People]
     required_scope = ""
-    capability = APPROVALS_DECIDE
+    capability = OUTCOMES_RESOLVE
 
     @extend_schema(request=ResolutionSerializer, responses=OutcomeSerializer)
     def post(self, request: PersonRequest, pk: int) -> Response:

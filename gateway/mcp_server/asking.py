@@ -19,7 +19,7 @@ from core.clock import now
 from core.errors import Denied, Invalid
 from gateway import events
 from gateway.models import Run
-from gateway.selectors.approvals import in_state, own_id, visible_approvals
+from gateway.selectors.approvals import asking, own_id, visible_approvals
 from gateway.selectors.runs import shown_json
 from gateway.services.envelope import page_of
 from gateway.services.holds import decide_approval
@@ -77,8 +77,8 @@ def ask(principal: Principal, uid: str) -> types.InputRequiredResult | None:
     if principal.kind != PERSON:
         return None
     access = access_of_key(principal)
-    waiting = in_state(visible_approvals(access), Approval.State.PENDING, at=now())
-    open_ones = waiting.filter(run=uid).exclude(requesters__contains=[own_id(access)])
+    waiting = asking(access, at=now()).filter(run=uid)
+    open_ones = waiting.exclude(requesters__contains=[own_id(access)])
     asked = {
         approval.uid: types.ElicitRequest(
             params=types.ElicitRequestFormParams(

@@ -1,6 +1,6 @@
 """The catalog and the runs as stored."""
 
-from gateway.models.catalog import Server, Tool, ToolVersion
+from gateway.models.catalog import Server, Tag, Tool, ToolVersion
 from gateway.models.runs import Run, Task, ToolCall
 
-__all__ = ["Run", "Server", "Task", "Tool", "ToolCall", "ToolVersion"]
+__all__ = ["Run", "Server", "Tag", "Task", "Tool", "ToolCall", "ToolVersion"]

@@ -141,6 +141,18 @@ class Tool(models.Model):
         return f"{self.server.name}.{self.name}"
 
 
+class Tag(models.Model):
+    """A tag that was granted once. Tools carry their tags as words, set by a person."""
+
+    name = models.SlugField(max_length=100, primary_key=True)
+
+    class Meta:
+        permissions = [("call_tag", "May call every tool with the tag")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ToolVersion(models.Model):
     """One immutable definition of a tool."""
 

@@ -1,6 +1,6 @@
 """The keys a person may run scripts as, and what each of them may call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from core.errors import NotFound
@@ -109,6 +109,9 @@ def _call(tool: ToolDef) -> str:
     return f"{tool.full_name}({', '.join(f'{name}=' for name in names)})"
 
 
-def principal_for(key: ApiKey, *, address: str, request_id: str) -> Principal:
-    """The principal of a playground run: the key's, seen from the browser."""
-    return principal_of(key).seen_from(address=address, request_id=request_id)
+def principal_for(
+    key: ApiKey, access: Access, *, address: str, request_id: str
+) -> Principal:
+    """The principal of a playground run: the key's, with the person's roles."""
+    principal = principal_of(key).seen_from(address=address, request_id=request_id)
+    return replace(principal, roles=access.roles_for(principal.team))

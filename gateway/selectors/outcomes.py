@@ -11,7 +11,7 @@ from core.errors import NotFound
 from gateway.models import Run, ToolCall
 from gateway.selectors.excerpts import Excerpt, excerpt_of
 from gateway.selectors.runs import shown_json
-from policy.access import APPROVALS_DECIDE, Access
+from policy.access import OUTCOMES_RESOLVE, Access
 
 OPEN, DECIDED, ENDED = "open", "decided", "ended"
 STATES = (
@@ -45,7 +45,7 @@ def all_outcomes() -> QuerySet[ToolCall]:
 
 def visible_outcomes(access: Access) -> QuerySet[ToolCall]:
     """Calls whose outcome is or was unknown, of the teams one decides for."""
-    teams = access.teams_for(APPROVALS_DECIDE)
+    teams = access.teams_for(OUTCOMES_RESOLVE)
     found = all_outcomes()
     return found if teams is None else found.filter(run__team__in=teams)
 

@@ -21,6 +21,7 @@ from policy.access import (
     COSTS_READ,
     IDENTITY_ADMIN,
     IDENTITY_READ,
+    OUTCOMES_RESOLVE,
     RUNS_READ,
     Access,
 )
@@ -60,7 +61,7 @@ def todo(access: Access, *, at: datetime) -> tuple[Todo, ...]:
 
 
 def _decisions(access: Access, at: datetime) -> Iterator[Todo]:
-    if access.may(APPROVALS_DECIDE):
+    if access.may(OUTCOMES_RESOLVE):
         count = count_open(access)
         text = _plural(
             count,
@@ -68,6 +69,7 @@ def _decisions(access: Access, at: datetime) -> Iterator[Todo]:
             "writes whose outcome nobody knows stop their runs",
         )
         yield Todo(count, text, reverse("unknown_outcomes"), urgent=True)
+    if access.may(APPROVALS_DECIDE):
         count = count_waiting(access, at=at)
         text = _plural(count, "call waits for approval", "calls wait for approval")
         yield Todo(count, text, reverse("approvals"), urgent=True)

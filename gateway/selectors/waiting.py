@@ -10,9 +10,10 @@ from audit.models import Event
 from gateway import events
 from gateway.models import Run, ToolCall
 from gateway.models.catalog import Effect
-from gateway.selectors.approvals import deciders
+from gateway.selectors.approvals import visible_approvals
 from gateway.selectors.outcomes import safe_from
-from policy.access import APPROVALS_DECIDE, Access
+from policy.access import OUTCOMES_RESOLVE, Access
+from policy.approvers import deciders, team_deciders
 from policy.models import Approval
 
 
@@ -42,24 +43,27 @@ def waits_of(run: Run, access: Access) -> tuple[Wait, ...]:
 
 def _approvals(run: Run, access: Access) -> Iterator[Wait]:
     asked = Approval.objects.filter(run=run.uid, state=Approval.State.PENDING)
-    who: tuple[str, ...] | None = None
+    visible = set(
+        visible_approvals(access).filter(run=run.uid).values_list("pk", flat=True)
+    )
+    who: dict[str, tuple[str, ...]] = {}
     for approval in asked.order_by("step")[:20]:
-        # The requesters of all steps of a run are the same.
-        who = deciders(run.team, without=approval.requesters) if who is None else who
-        may = _may(run, access)
+        # What is asked for by the same rules asks the same people.
+        if approval.asked_digest not in who:
+            who[approval.asked_digest] = deciders(approval)
         yield Wait(
             "approval",
             approval.step,
             approval.tool,
-            reverse("approval", args=[approval.uid]) if may else "",
+            reverse("approval", args=[approval.uid]) if approval.pk in visible else "",
             approval.expires_at,
-            who,
+            who[approval.asked_digest],
         )
 
 
 def _outcomes(run: Run, access: Access) -> Iterator[Wait]:
     unknown = run.calls.filter(outcome=ToolCall.Outcome.UNKNOWN)
-    who = deciders(run.team, without=())
+    who = team_deciders(run.team)
     for pk, step, tool in unknown.order_by("step").values_list("pk", "step", "tool")[
         :20
     ]:
@@ -70,7 +74,7 @@ def _outcomes(run: Run, access: Access) -> Iterator[Wait]:
 
 
 def _may(run: Run, access: Access) -> bool:
-    teams = access.teams_for(APPROVALS_DECIDE)
+    teams = access.teams_for(OUTCOMES_RESOLVE)
     return teams is None or run.team in teams
 
 

@@ -233,8 +233,10 @@ def set_environments(
 def set_tags(*, tool_id: int, tags: Sequence[str], actor: Actor, at: datetime) -> Tool:
     """Replace a tool's tags: short lower-case words."""
     wanted = sorted({tag.strip().lower() for tag in tags if tag.strip()})
-    if bad := [tag for tag in wanted if not slug_re.match(tag)]:
-        raise Invalid(f"{bad[0]!r} is no tag: use letters, digits and hyphens.")
+    if bad := [tag for tag in wanted if not slug_re.match(tag) or len(tag) > 100]:
+        raise Invalid(
+            f"{bad[0]!r} is no tag: use up to 100 letters, digits and hyphens."
+        )
     tool = _locked_tools([tool_id])[0]
     before, tool.tags = tool.tags, wanted
     tool.save(update_fields=["tags"])

@@ -35,7 +35,7 @@ from gateway.services.holder import Holder
 from gateway.services.leases import LeaseLost, Leases
 from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
-from gateway.services.runs import principal_of, run_target
+from gateway.services.runs import acting, run_target
 from policy.sandbox import TEAM, Sandboxing
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def execute(
     run = claim(uid=uid, runner=runner, at=now())
     if run is None:
         return
-    principal = principal_of(run)
+    principal = acting(run)
     with leases.held(run, claimed=claimed) as lease:
         holder = Holder(
             run_id=run.pk,

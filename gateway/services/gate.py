@@ -1,5 +1,7 @@
 """The gate of a call that needs an approval, and the ways in which a run waits."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +10,7 @@ from gateway.catalog import CatalogTool
 from gateway.models import Run
 from policy.models import Approval
 from policy.principal import Principal
+from policy.routing import DEFAULT, Route, digest_of
 from policy.services import approvals
 from policy.services.approvals import ApprovalClosed, Binding
 
@@ -34,9 +37,15 @@ class NotApproved(TollgateError):
 
 
 def binding_of(
-    *, run: str, step: int, tool: CatalogTool, digest: str, policy_revision: int
+    *,
+    run: str,
+    step: int,
+    tool: CatalogTool,
+    digest: str,
+    policy_revision: int,
+    routes: Sequence[Route] = (DEFAULT,),
 ) -> Binding:
-    """The exact call that has to be approved."""
+    """The exact call that has to be approved, and what asks for it."""
     return Binding(
         run=run,
         step=step,
@@ -44,7 +53,14 @@ def binding_of(
         tool_version=tool.definition.version,
         arguments_digest=digest,
         policy_revision=policy_revision,
+        asked=digest_of(routes),
     )
+
+
+def demands(tool: CatalogTool, asked: Sequence[Route]) -> tuple[Route, ...]:
+    """Everybody who has to agree: whom the rules ask for, and the tool's own mark."""
+    marked = (replace(DEFAULT, because=BECAUSE),) if tool.needs_approval else ()
+    return (*asked, *marked)
 
 
 def pass_or_wait(
@@ -54,8 +70,9 @@ def pass_or_wait(
     principal: Principal,
     submitted_by: str,
     at: datetime,
+    routes: Sequence[Route] = (DEFAULT,),
 ) -> Approval:
-    """The approval that lets the call pass.
+    """The approval that lets the call pass; all of ``routes`` have to agree to it.
 
     Raises Suspended while nobody has decided, NotApproved when it was not approved.
     """
@@ -68,6 +85,7 @@ def pass_or_wait(
             requesters=sorted({principal.id, submitted_by} - {""}),
             because=BECAUSE,
             at=at,
+            routes=routes,
         )
     if approval.state == Approval.State.PENDING and approval.expires_at > at:
         raise Suspended(AWAITING_APPROVAL, binding.tool)

@@ -1,5 +1,7 @@
 """Runs that wait for a person: suspended without a process, resumed by a decision."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -7,7 +9,7 @@ from django.db import transaction
 
 from audit.actor import SYSTEM, Actor
 from audit.services.record import record
-from core.errors import Invalid, NotFound
+from core.errors import Denied, Invalid, NotFound
 from core.jobs import enqueue
 from finops.services.metering import book
 from gateway import completions, events
@@ -20,6 +22,7 @@ from policy.models import Approval
 from policy.services import approvals
 
 Resolution = ToolCall.Resolution
+MOST_AT_ONCE = 100
 
 
 def suspend(run: Run, waiting: str, *, usage: Usage, at: datetime) -> bool:
@@ -107,12 +110,52 @@ def _goes_on(uid: str, because: str, at: datetime) -> None:
 def decide_approval(
     *, uid: str, approve: bool, reason: str, actor: Actor, at: datetime
 ) -> Approval:
-    """Decide on an approval and let its run go on. Raises what ``decide`` raises."""
+    """Decide on an approval and let its run go on. Raises what ``decide`` raises.
+
+    It stays pending, and the run held, while more people have to agree.
+    """
     approval = approvals.decide(
         uid=uid, approve=approve, reason=reason, actor=actor, at=at
     )
+    if approval.state == Approval.State.PENDING:
+        return approval
     wake(run=approval.run, because=f"the call was {approval.state}", at=at)
     return approval
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of one of several requests; ``error`` says why it was skipped."""
+
+    uid: str
+    approval: Approval | None
+    error: str = ""
+
+
+def decide_all(
+    *, uids: Sequence[str], approve: bool, reason: str, actor: Actor, at: datetime
+) -> list[Decided]:
+    """Decide on several requests, each by itself and each on record.
+
+    One that cannot be decided is skipped and said; the others go on. Raises Invalid
+    for no reason, none or too many requests.
+    """
+    if not reason.strip():
+        raise Invalid("Give a reason: it is what an auditor will read.")
+    wanted = list(dict.fromkeys(uids))
+    if not 0 < len(wanted) <= MOST_AT_ONCE:
+        raise Invalid(f"Choose from 1 to {MOST_AT_ONCE} requests.")
+    found = []
+    for uid in wanted:
+        try:
+            approval = decide_approval(
+                uid=uid, approve=approve, reason=reason, actor=actor, at=at
+            )
+        except (Denied, Invalid, NotFound) as error:
+            found.append(Decided(uid, None, error.message))
+        else:
+            found.append(Decided(uid, approval))
+    return found
 
 
 @transaction.atomic

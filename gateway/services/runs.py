@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway.catalog import usable_by
 from gateway.codemode.checks import LANGUAGES
 from gateway.models import Run, Task
 from policy import scopes
+from policy.access import roles_of
 from policy.principal import Principal
 from policy.services.quotas import reserve
 
@@ -206,8 +208,16 @@ def run_target(run: Run) -> Target:
     return Target("run", run.uid, run.uid)
 
 
+def acting(run: Run) -> Principal:
+    """Whom a run's calls are decided for: with the roles its person has now."""
+    principal = principal_of(run)
+    if not run.submitted_by:
+        return principal
+    return replace(principal, roles=roles_of(run.submitted_by, run.team))
+
+
 def principal_of(run: Run) -> Principal:
-    """The principal as it was when the run was submitted."""
+    """The principal as it was when the run was submitted, without a person's roles."""
     return Principal(
         kind=run.principal_kind,
         id=run.principal,

@@ -20,7 +20,6 @@ from gateway.hold_forms import DecisionForm
 from gateway.selectors.approvals import (
     approval_for,
     count_waiting,
-    deciders,
     shown_approvals,
     state_of,
     visible_approvals,
@@ -28,6 +27,7 @@ from gateway.selectors.approvals import (
 from gateway.selectors.runs import events_on
 from gateway.services.holds import decide_approval
 from policy.access import APPROVALS_DECIDE, AUDIT_READ
+from policy.approvers import deciders
 from policy.models import Approval
 from policy.web import Request, actor_of, requires
 
@@ -147,9 +147,7 @@ def _page(
         "row": shown,
         "approval": approval,
         "form": form,
-        "deciders": deciders(approval.team, without=approval.requesters)
-        if shown.is_open
-        else (),
+        "deciders": deciders(approval) if shown.is_open else (),
         "events": events_on("approval", approval.uid) if may_audit else [],
         "may_audit": may_audit,
         "at": at,

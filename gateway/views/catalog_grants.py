@@ -1,4 +1,7 @@
-"""Gives a team a server or a tool to call, and takes it back."""
+"""Lets a team or a role call a server or a tool, and takes it back."""
+
+from dataclasses import replace
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -6,66 +9,87 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from core.clock import now
-from core.errors import NotFound
-from gateway.models import Server, Tool
-from gateway.selectors.grants import team_with
-from gateway.selectors.servers import server_named
-from gateway.selectors.tools import tool_named
+from core.errors import Invalid
+from gateway.models import Server, Tag, Tool
+from gateway.selectors.grants import (
+    role_choices,
+    subject_named,
+    subject_text,
+    team_choices,
+)
 from gateway.services import access
-from policy.access import CATALOG_ADMIN
-from policy.models import Team
+from gateway.services.access import Grantable
+from policy.access import POLICY_ADMIN
+from policy.holders import TEAM, Holder, parse
 from policy.web import Request, actor_of, requires
 
 
-def _team(request: Request) -> Team:
-    team = team_with(request.POST.get("team", ""))
-    if team is None:
-        raise NotFound("There is no such team: choose one from the list.")
-    return team
+def grant_form(request: Request, subject: Grantable) -> dict[str, Any]:
+    """What the form that gives a grant needs, for those who may."""
+    may = request.access.may(POLICY_ADMIN)
+    return {
+        "may_grant": may,
+        "subject_text": subject_text(subject),
+        "team_choices": team_choices() if may else [],
+        "role_choices": role_choices() if may else [],
+    }
 
 
-def _subject(request: Request) -> Server | Tool:
-    server, tool = request.POST.get("server", ""), request.POST.get("tool", "")
-    return tool_named(server, tool) if tool else server_named(server)
+def _holder(request: Request) -> Holder:
+    holder = parse(request.POST.get("holder", ""))
+    if holder is None:
+        raise Invalid("Choose a team or a role from the list.")
+    place = request.POST.get("environment", "")
+    return replace(holder, environment=place) if place else holder
 
 
-def _back(request: Request, subject: Server | Tool, team: Team) -> HttpResponse:
-    if request.POST.get("next") == "team":
-        return redirect("team", team.slug)
+def _back(request: Request, subject: Grantable, holder: Holder) -> HttpResponse:
+    if request.POST.get("next") == "team" and holder.kind == TEAM:
+        return redirect("team", holder.name)
     if isinstance(subject, Tool):
         return redirect("tool", subject.server.name, subject.name)
-    return redirect("server", subject.name)
+    if isinstance(subject, Server):
+        return redirect("server", subject.name)
+    return redirect("tools")
 
 
-def _name(subject: Server | Tool) -> str:
+def _name(subject: Grantable) -> str:
     if isinstance(subject, Tool):
         return subject.full_name
+    if isinstance(subject, Tag):
+        return f"every tool tagged {subject.name}"
     return f"every tool of {subject.name}"
 
 
 @require_POST
-@requires(CATALOG_ADMIN)
+@requires(POLICY_ADMIN)
 def grant_give(request: Request) -> HttpResponse:
-    """Let a team call a server's tools, or one tool."""
-    subject, team = _subject(request), _team(request)
-    actor, at = actor_of(request), now()
-    if isinstance(subject, Tool):
-        access.grant_tool(team=team, tool=subject, actor=actor, at=at)
-    else:
-        access.grant_server(team=team, server=subject, actor=actor, at=at)
-    messages.success(request, f"{team.name} may call {_name(subject)} now.")
-    return _back(request, subject, team)
+    """Give a grant, with the reason for the trail."""
+    subject, holder = subject_named(request.POST.get("subject", "")), _holder(request)
+    access.give(
+        subjects=[subject],
+        holders=[holder],
+        reason=request.POST.get("reason", ""),
+        actor=actor_of(request),
+        at=now(),
+    )
+    messages.success(request, f"The {holder.label} may call {_name(subject)} now.")
+    return _back(request, subject, holder)
 
 
 @require_POST
-@requires(CATALOG_ADMIN)
+@requires(POLICY_ADMIN)
 def grant_take(request: Request) -> HttpResponse:
-    """Take a team's grant back; runs submitted from now on no longer have it."""
-    subject, team = _subject(request), _team(request)
-    actor, at = actor_of(request), now()
-    if isinstance(subject, Tool):
-        access.revoke_tool(team=team, tool=subject, actor=actor, at=at)
-    else:
-        access.revoke_server(team=team, server=subject, actor=actor, at=at)
-    messages.success(request, f"{team.name} may no longer call {_name(subject)}.")
-    return _back(request, subject, team)
+    """Take a grant back, with the reason for the trail."""
+    subject, holder = subject_named(request.POST.get("subject", "")), _holder(request)
+    access.take(
+        subjects=[subject],
+        holders=[holder],
+        reason=request.POST.get("reason", ""),
+        actor=actor_of(request),
+        at=now(),
+    )
+    messages.success(
+        request, f"The grant of {_name(subject)} to {holder.label} is taken back."
+    )
+    return _back(request, subject, holder)

@@ -20,7 +20,7 @@ from core.tables import chips, filters_of
 from gateway.filters import ServerFilter
 from gateway.forms import ServerChangeForm, ServerForm
 from gateway.models import Server
-from gateway.selectors.grants import grants_on_server, teams_without
+from gateway.selectors.grants import grants_on_server
 from gateway.selectors.runs import events_on
 from gateway.selectors.servers import review_of, server_named, servers, tools_of
 from gateway.services.catalog import (
@@ -29,6 +29,7 @@ from gateway.services.catalog import (
     change_server,
     set_server_status,
 )
+from gateway.views.catalog_grants import grant_form
 from policy.access import AUDIT_READ, CATALOG_ADMIN, CATALOG_READ
 from policy.models import Environment
 from policy.web import Request, actor_of, requires
@@ -189,7 +190,7 @@ def server_detail(request: Request, name: str) -> HttpResponse:
         "sync": _sync_state(server, request.GET.get("syncing", ""), at),
         "address": _address(server),
         "grants": grants,
-        "teams": teams_without(grants),
+        **grant_form(request, server),
         "environments": list(Environment.objects.order_by("position", "slug")),
         "may_admin": request.access.may(CATALOG_ADMIN),
         "may_audit": request.access.may(AUDIT_READ),

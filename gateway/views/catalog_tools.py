@@ -22,7 +22,7 @@ from gateway.filters import ToolFilter
 from gateway.forms import EffectForm, IdempotencyForm, ReviewForm, TagsForm
 from gateway.models import Tool
 from gateway.models.catalog import Effect
-from gateway.selectors.grants import grants_on_tool, teams_without
+from gateway.selectors.grants import grants_on_tool
 from gateway.selectors.tools import (
     Brief,
     all_tags,
@@ -35,6 +35,7 @@ from gateway.selectors.tools import (
     usage_by_tool,
 )
 from gateway.services import catalog
+from gateway.views.catalog_grants import grant_form
 from policy.access import AUDIT_READ, CATALOG_ADMIN, CATALOG_READ
 from policy.models import Environment
 from policy.views.forms import attempt
@@ -147,7 +148,7 @@ def _page(
         "usage": usage(full_name, access=request.access, since=_since()),
         "usage_days": _USAGE_DAYS,
         "grants": grants,
-        "teams": teams_without(grants),
+        **grant_form(request, tool),
         "effects": Effect.choices,
         "environments": list(Environment.objects.order_by("position", "slug")),
         "enabled_in": {place.slug for place in tool.environments.all()},

@@ -25,7 +25,7 @@ from gateway.selectors.outcomes import (
     visible_outcomes,
 )
 from gateway.services.holds import resolve
-from policy.access import APPROVALS_DECIDE
+from policy.access import OUTCOMES_RESOLVE
 from policy.web import Request, actor_of, requires
 
 _SIZE = 20
@@ -53,7 +53,7 @@ _LABELS = {
 
 
 @require_safe
-@requires(APPROVALS_DECIDE)
+@requires(OUTCOMES_RESOLVE)
 def unknown_outcomes(request: Request) -> HttpResponseBase:
     """Writes that nobody saw the end of; those to decide are shown first."""
     at = now()
@@ -105,7 +105,7 @@ def _rows(found: Iterable[ToolCall]) -> Iterator[list[Any]]:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@requires(APPROVALS_DECIDE)
+@requires(OUTCOMES_RESOLVE)
 def outcome_resolve(request: Request, pk: int) -> HttpResponse:
     """One such call; POST says what became of it."""
     call = outcome_for(request.access, pk)

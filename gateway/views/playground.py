@@ -71,6 +71,7 @@ def _frame(
 def _principal(request: Request, key: Any) -> Principal:
     return principal_for(
         key,
+        request.access,
         address=str(request.META.get("REMOTE_ADDR", "")),
         request_id=request.request_id,
     )

@@ -15,7 +15,7 @@ from core.tables import chips, filters_of, keyset
 from gateway.filters import RunFilter
 from gateway.highlight import lines, visible
 from gateway.models import Run
-from gateway.selectors.approvals import approvals_of
+from gateway.selectors.approvals import approvals_of, visible_approvals
 from gateway.selectors.journal import journal_rows
 from gateway.selectors.limits import limits_used
 from gateway.selectors.outcomes import count_open
@@ -34,9 +34,9 @@ from gateway.selectors.waiting import held_seconds, holds_of, waits_of
 from gateway.services.cancel import cancel
 from gateway.services.envelope import envelope
 from policy.access import (
-    APPROVALS_DECIDE,
     AUDIT_READ,
     COSTS_READ,
+    OUTCOMES_RESOLVE,
     RUNS_EXECUTE,
     RUNS_READ,
 )
@@ -115,7 +115,7 @@ def run_list(request: Request) -> HttpResponseBase:
             actor=actor_of(request),
             at=now(),
         )
-    may_decide = request.access.may(APPROVALS_DECIDE)
+    may_decide = request.access.may(OUTCOMES_RESOLVE)
     context = {
         "page": keyset(found, request),
         "count": found.order_by()[: _MOST_COUNTED + 1].count(),
@@ -193,7 +193,11 @@ def run_context(request: Request, run: Run) -> dict[str, Any]:
         "hold_seconds": held_seconds(run, at=at),
         "waits": waits_of(run, request.access),
         "asked": approvals_of(run),
-        "may_decide": _may(request, APPROVALS_DECIDE, run),
+        "linked": set(
+            visible_approvals(request.access)
+            .filter(run=run.uid)
+            .values_list("uid", flat=True)
+        ),
         "envelope": shown_json(envelope(run)),
         "stdout": visible(run.stdout),
         "bill": bill_of(run) if request.access.may(COSTS_READ) else None,

@@ -1,6 +1,12 @@
-"""Identity, grants and quotas as stored."""
+"""Identity, grants, quotas and approvals as stored."""
 
-from policy.models.approval import Approval
+from policy.models.approval import (
+    Approval,
+    ApprovalRoute,
+    ApprovalVote,
+    ApproverGroup,
+    GroupPerson,
+)
 from policy.models.identity import (
     ApiKey,
     Environment,
@@ -17,7 +23,11 @@ from policy.models.sandbox import SandboxPolicy
 __all__ = [
     "ApiKey",
     "Approval",
+    "ApprovalRoute",
+    "ApprovalVote",
+    "ApproverGroup",
     "Environment",
+    "GroupPerson",
     "Membership",
     "PersonalKey",
     "Project",

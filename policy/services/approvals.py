@@ -1,5 +1,6 @@
-"""Approvals: asked for by a run's step, decided by somebody else, used once."""
+"""Approvals: asked for by a run's step, and used once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,22 +8,20 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from audit.actor import SYSTEM, Actor, Target
-from audit.services.record import ALLOW, DENY, record
-from core.errors import Denied, Invalid, NotFound
+from audit.actor import SYSTEM, Actor
+from audit.services.record import record
 from core.ids import new_id
-from core.models import Revision, revisions
 from policy import events
-from policy.models import Approval
+from policy.models import Approval, ApprovalRoute
+from policy.routing import DEFAULT, Route
+from policy.services import votes
+from policy.services.votes import ApprovalClosed as ApprovalClosed
+from policy.services.votes import approval_target
 
 State = Approval.State
 
 
-class ApprovalClosed(Invalid):
-    """The approval can no longer be decided, or does not hold for this call."""
-
-    code = "approval_closed"
-    status = 409
+decide = votes.decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,8 @@ class Binding:
     tool_version: int
     arguments_digest: str
     policy_revision: int
+    asked: str = ""
+    """What asks for it: see policy.routing.digest_of."""
 
 
 @transaction.atomic
@@ -46,8 +47,17 @@ def ask(
     requesters: list[str],
     because: str,
     at: datetime,
+    routes: Sequence[Route] = (DEFAULT,),
 ) -> Approval:
-    """Ask for a decision on one call; asking twice gives the same approval."""
+    """Ask for a decision on one call; asking twice gives the same approval.
+
+    All of ``routes`` have to agree. ``because`` is said where a route does not say why
+    itself. The first route to expire ends the whole request.
+    """
+    reasons = [route.because or because for route in routes]
+    seconds = min(
+        route.expires_seconds or settings.APPROVAL_SECONDS for route in routes
+    )
     approval, created = Approval.objects.get_or_create(
         run=binding.run,
         step=binding.step,
@@ -61,18 +71,34 @@ def ask(
             "team": requester.team,
             "environment": requester.environment,
             "requesters": requesters,
-            "asked_because": because,
+            "asked_because": "; ".join(dict.fromkeys(reasons))[:400],
+            "asked_digest": binding.asked,
             "requested_at": at,
-            "expires_at": at + timedelta(seconds=settings.APPROVAL_SECONDS),
+            "expires_at": at + timedelta(seconds=seconds),
         },
     )
     if created:
+        ApprovalRoute.objects.bulk_create(
+            _route(approval, position, route, reasons[position])
+            for position, route in enumerate(routes)
+        )
         record(
             events.APPROVAL_ASKED,
             actor=requester,
             at=at,
             target=approval_target(approval),
-            payload={"arguments": arguments, "because": because},
+            payload={
+                "arguments": arguments,
+                "because": approval.asked_because,
+                "routes": [
+                    {
+                        **route.as_dict(),
+                        "rule": route.rule,
+                        "version": route.rule_version,
+                    }
+                    for route in routes
+                ],
+            },
             tool=binding.tool,
             run=binding.run,
             step=binding.step,
@@ -80,70 +106,23 @@ def ask(
     return approval
 
 
-def decide(
-    *, uid: str, approve: bool, reason: str, actor: Actor, at: datetime
-) -> Approval:
-    """Approve or reject, once.
-
-    Raises NotFound, Denied for one's own request, ApprovalClosed when it was decided,
-    has expired or the policy has changed since; each refusal is on record.
-    """
-    try:
-        return _decide(uid, approve, reason, actor, at)
-    except (Denied, ApprovalClosed) as error:
-        approval = Approval.objects.get(uid=uid)
-        record(
-            events.APPROVAL_REFUSED,
-            actor=actor,
-            at=at,
-            target=approval_target(approval),
-            decision=DENY,
-            reasons=[error.message],
-            tool=approval.tool,
-            run=approval.run,
-            step=approval.step,
-        )
-        raise
-
-
-@transaction.atomic
-def _decide(
-    uid: str, approve: bool, reason: str, actor: Actor, at: datetime
-) -> Approval:
-    approval = Approval.objects.select_for_update().filter(uid=uid).first()
-    if approval is None:
-        raise NotFound("There is no such approval.")
-    if actor.id in approval.requesters:
-        raise Denied("Nobody approves their own request: ask another approver.")
-    if approval.state != State.PENDING:
-        raise ApprovalClosed(f"This request is {approval.state} already.")
-    if approval.expires_at <= at:
-        raise ApprovalClosed("This request has expired: run the script again.")
-    if approve and approval.policy_revision != revisions().get(Revision.POLICY, 0):
-        raise ApprovalClosed(
-            "The policy has changed since this was asked: reject it, so that the "
-            "agent asks anew under the policy that holds now."
-        )
-    if not reason.strip():
-        raise Invalid("Give a reason: it is what an auditor will read.")
-    approval.state = State.APPROVED if approve else State.REJECTED
-    approval.decided_at = at
-    approval.decided_by, approval.decided_label = actor.id, actor.label
-    approval.reason = reason.strip()[:400]
-    approval.save()
-    record(
-        events.APPROVAL_DECIDED,
-        actor=actor,
-        at=at,
-        target=approval_target(approval),
-        decision=ALLOW if approve else DENY,
-        reasons=[approval.reason],
-        payload={"verdict": approval.state},
-        tool=approval.tool,
-        run=approval.run,
-        step=approval.step,
+def _route(
+    approval: Approval, position: int, route: Route, because: str
+) -> ApprovalRoute:
+    further, after = route.escalate_to, route.escalate_after_seconds
+    return ApprovalRoute(
+        approval=approval,
+        position=position,
+        kind=route.to.kind,
+        name=route.to.name,
+        quorum=route.quorum,
+        rule=route.rule[:100],
+        rule_version=route.rule_version[:64],
+        because=because[:400],
+        escalate_at=approval.requested_at + timedelta(seconds=after) if after else None,
+        escalate_kind=further.kind if further else "",
+        escalate_name=further.name if further else "",
     )
-    return approval
 
 
 @transaction.atomic
@@ -169,6 +148,44 @@ def expire_due(*, at: datetime, limit: int = 500) -> list[Approval]:
     return due
 
 
+@transaction.atomic
+def escalate_due(*, at: datetime, limit: int = 500) -> int:
+    """Ask further people where nobody decided in time; returns on how many routes.
+
+    Safe to run twice: a route is escalated once.
+    """
+    due = list(
+        ApprovalRoute.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(
+            escalate_at__lte=at,
+            escalated_at=None,
+            satisfied_at=None,
+            approval__state=State.PENDING,
+            approval__expires_at__gt=at,
+        )
+        .select_related("approval")
+        .order_by("pk")[:limit]
+    )
+    for route in due:
+        route.escalated_at = at
+        route.save(update_fields=["escalated_at"])
+        approval = route.approval
+        record(
+            events.APPROVAL_ESCALATED,
+            actor=SYSTEM,
+            at=at,
+            target=approval_target(approval),
+            payload={
+                "asked_before": f"{route.kind} {route.name}",
+                "audience": f"{route.escalate_kind} {route.escalate_name}",
+            },
+            tool=approval.tool,
+            run=approval.run,
+            step=approval.step,
+        )
+    return len(due)
+
+
 def use(*, approval: Approval, binding: Binding, at: datetime) -> None:
     """Use up an approval in the transaction that records the call's intent.
 
@@ -181,8 +198,8 @@ def use(*, approval: Approval, binding: Binding, at: datetime) -> None:
         raise ApprovalClosed("The approval expired before the call could be made.")
     if _binding(held) != binding:
         raise ApprovalClosed(
-            "The approval was given for another call: tool version, arguments or "
-            "policy differ. Run the script again to ask anew."
+            "The approval was given for another call: tool version, arguments, policy "
+            "or the asking rule differ. Run the script again to ask anew."
         )
     held.state, held.used_at = State.USED, at
     held.save(update_fields=["state", "used_at"])
@@ -215,9 +232,5 @@ def _binding(approval: Approval) -> Binding:
         tool_version=approval.tool_version,
         arguments_digest=approval.arguments_digest,
         policy_revision=approval.policy_revision,
+        asked=approval.asked_digest,
     )
-
-
-def approval_target(approval: Approval) -> Target:
-    """The approval as the trail names it."""
-    return Target("approval", approval.uid, f"{approval.tool} in {approval.run}")

@@ -13,7 +13,7 @@ from django.views.decorators.http import (
 from core.clock import now
 from core.errors import NotFound
 from policy import selectors
-from policy.access import IDENTITY_ADMIN, IDENTITY_READ
+from policy.access import IDENTITY_ADMIN, IDENTITY_READ, POLICY_ADMIN
 from policy.forms import (
     AccountForm,
     MemberForm,
@@ -212,6 +212,7 @@ def _page(
         "quotas": selectors.quotas_of(found, at=at),
         "grants": selectors.grants_of(found),
         "may_change": request.access.may(IDENTITY_ADMIN),
+        "may_grant": request.access.may(POLICY_ADMIN),
         "at": at,
         **made,
     }

@@ -5,7 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.models import Server, Tool, ToolVersion
-from policy.models import Environment
+from gateway.services import access
+from gateway.services.access import Grantable
+from policy.holders import TEAM, Holder
+from policy.models import Environment, Team
+from tests.builders.identity import ACTOR
 
 AT = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -124,3 +128,16 @@ def make_version(
     tool.current = version
     tool.save(update_fields=["current"])
     return version
+
+
+def make_grant(
+    team: Team, subject: Grantable, *, environment: str = "", at: datetime = AT
+) -> None:
+    """Let a team call a server, a tool or a tag."""
+    access.give(
+        subjects=[subject],
+        holders=[Holder(TEAM, team.slug, environment)],
+        reason="set-up",
+        actor=ACTOR,
+        at=at,
+    )

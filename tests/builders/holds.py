@@ -8,7 +8,8 @@ from core.clock import now
 from core.ids import new_id
 from core.models import Revision, revisions
 from gateway.models import Run, ToolCall
-from policy.models import Approval
+from policy.models import Approval, ApprovalRoute, ApproverGroup, User
+from policy.routing import DEFAULT, Route
 from tests.builders.runs import make_call, make_run
 
 REFUND = """from tools import crm
@@ -46,9 +47,13 @@ def make_approval(
     state: str = Approval.State.PENDING,
     requesters: Sequence[str] | None = None,
     minutes_left: float = 600,
+    routes: Sequence[Route] = (DEFAULT,),
     **fields: Any,
 ) -> Approval:
-    """What a step of a held run asks for, under the policy that holds now."""
+    """What a step of a held run asks for, under the policy that holds now.
+
+    By default it asks the approvers of the run's team, and administrators.
+    """
     run = run or make_held_run()
     at = now()
     decided = state not in {Approval.State.PENDING, Approval.State.WITHDRAWN}
@@ -73,7 +78,45 @@ def make_approval(
         "decided_label": "Bob Example" if decided else "",
         "reason": "Ticket 4711" if decided else "",
     }
-    return Approval.objects.create(**(values | fields))
+    approval = Approval.objects.create(**(values | fields))
+    for position, route in enumerate(routes):
+        make_route(approval, route, position=position)
+    return approval
+
+
+def make_route(
+    approval: Approval, route: Route, *, position: int = 0, **fields: Any
+) -> ApprovalRoute:
+    """One demand on an approval; satisfied where that is approved already."""
+    after, further = route.escalate_after_seconds, route.escalate_to
+    values: dict[str, Any] = {
+        "approval": approval,
+        "position": position,
+        "kind": route.to.kind,
+        "name": route.to.name,
+        "quorum": route.quorum,
+        "rule": route.rule,
+        "rule_version": route.rule_version,
+        "because": route.because or approval.asked_because,
+        "escalate_at": approval.requested_at + timedelta(seconds=after)
+        if after
+        else None,
+        "escalate_kind": further.kind if further else "",
+        "escalate_name": further.name if further else "",
+        "satisfied_at": approval.decided_at
+        if approval.state in {"approved", "used"}
+        else None,
+    }
+    return ApprovalRoute.objects.create(**(values | fields))
+
+
+def make_group(slug: str = "refund-board", *people: User) -> ApproverGroup:
+    """An approver group of these people."""
+    group = ApproverGroup.objects.create(
+        slug=slug, name=slug.replace("-", " ").capitalize(), created_at=now()
+    )
+    group.people.set(people)
+    return group
 
 
 def make_unknown(

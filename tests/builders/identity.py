@@ -47,6 +47,11 @@ def make_user(username: str, *roles: tuple[Team, str], password: str = "") -> Us
     return user
 
 
+def actor_of(user: User) -> Actor:
+    """A person as the trail keeps them."""
+    return Actor("user", f"user:{user.username}", user.get_full_name())
+
+
 def make_environment(slug: str = "dev", *, position: int = 0) -> Environment:
     """An environment; the one that exists, if it does."""
     environment, _ = Environment.objects.get_or_create(

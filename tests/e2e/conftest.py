@@ -19,10 +19,8 @@ from pytest_django.plugin import DjangoDbBlocker
 from audit.models import Event
 from core.clock import now
 from finops.services.prices import ensure_default_prices
-from gateway.services import access
-from tests.builders.catalog import make_server, make_tool, make_version
+from tests.builders.catalog import make_grant, make_server, make_tool, make_version
 from tests.builders.identity import (
-    ACTOR,
     AT,
     Cast,
     make_cast,
@@ -144,7 +142,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         make_version(tool, description="Orders since a day, at most 1,000.")
         make_tool(billing, name="set_tier", effect="idempotent_write", confirmed_by="")
         make_server(name="ruin", status="draft", last_error="Connection refused.")
-        access.grant_server(team=people.team, server=billing, actor=ACTOR, at=at)
+        make_grant(people.team, billing)
         make_personal_key(people.admin)
         task = make_task(label="weekly report", team="sales")
         failed = make_run(task=task, team="sales", at=at, status="failed", error=ERROR)

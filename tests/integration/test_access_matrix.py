@@ -73,7 +73,7 @@ def row(
 
 
 _TOOL: dict[str, Any] = {"server": "crm", "name": "list_orders"}
-_GRANT = {"team": "sales", "server": "crm", "tool": ""}
+_GRANT = {"subject": "server:crm", "holder": "team:sales", "reason": "r"}
 _TEAM = {"name": "A", "slug": "a", "cost_centre": "C"}
 _ROLE = {"username": "mallory", "role": "admin"}
 _NAMED = {"name": "A", "slug": "a"}
@@ -107,9 +107,9 @@ TABLE = (
     row("GET", "unknown_outcomes", "S33+33+"),
     row("GET", "outcome_resolve", "S33+33+", pk="@unknown"),
     row("POST", "outcome_resolve", "S33+33+", pk="@unknown", body=_HAPPENED),
-    row("GET", "approvals", "S33+33+"),
-    row("GET", "approval", "S33+33+", uid="@approval"),
-    row("POST", "approval_decide", "S33+33+", uid="@approval", body=_APPROVE),
+    row("GET", "approvals", "S33+3++"),
+    row("GET", "approval", "S33+34+", uid="@approval"),
+    row("POST", "approval_decide", "S33+34+", uid="@approval", body=_APPROVE),
     row("GET", "playground", "S+++33+"),
     row("POST", "playground", "S+++33+", body={"code": "return 1"}),
     row("GET", "playground_tools", "S+++33+"),
@@ -166,10 +166,10 @@ TABLE = (
     row("POST", "key_sandbox", "S33333+", pk="@key", body={"level": "team"}),
     row("POST", "gvisor_tool_add", "S33333+", body={"tool": "crm.*"}),
     row("POST", "gvisor_tool_remove", "S33333+", pk="@gvisor_tool"),
-    row("GET", "personal_keys", "S33+33+"),
-    row("POST", "personal_keys", "S33+33+", body={"name": "n", "days": "5"}),
-    row("GET", "personal_key_created", "S33+33+"),
-    row("POST", "personal_key_revoke", "S33+334", pk="@personal"),
+    row("GET", "personal_keys", "S33+3++"),
+    row("POST", "personal_keys", "S33+3++", body={"name": "n", "days": "5"}),
+    row("GET", "personal_key_created", "S33+3++"),
+    row("POST", "personal_key_revoke", "S33+344", pk="@personal"),
     row("GET", "keys", "S++++3+"),
     row("GET", "key_create", "S33333+"),
     row("POST", "key_create", "S33333+", body={"name": "n"}),
@@ -189,9 +189,9 @@ TABLE = (
     row("POST", "api_runs", "SKKK33K", body={"code": "return 1"}, json=True),
     row("GET", "api_run", "S4+++++", uid="@run"),
     row("POST", "api_run_cancel", "S4++33+", uid="@run", json=True),
-    row("GET", "api_approvals", "S33+33+"),
-    row("GET", "api_approval", "S33+33+", uid="@approval"),
-    row("POST", "api_approval_decide", "S33+33+", uid="@approval", json=True,
+    row("GET", "api_approvals", "S33+3++"),
+    row("GET", "api_approval", "S33+34+", uid="@approval"),
+    row("POST", "api_approval_decide", "S33+34+", uid="@approval", json=True,
         body={"approve": True, "reason": "r"}),
     row("GET", "api_outcomes", "S33+33+"),
     row("POST", "api_outcome_resolve", "S33+33+", pk="@unknown", json=True,

@@ -13,7 +13,7 @@ from core.clock import now
 from gateway.catalog import forget, usable_by
 from gateway.connectors.pool import UpstreamPool
 from gateway.models import Run, Server, Tool
-from gateway.services import access, catalog, runs, sweep, sync
+from gateway.services import catalog, runs, sweep, sync
 from gateway.services.execute import claim
 from gateway.services.holder import Holder
 from gateway.services.leases import Lease
@@ -21,6 +21,7 @@ from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
 from policy.principal import Principal
 from policy.services.keys import principal_of
+from tests.builders.catalog import make_grant
 from tests.builders.identity import ACTOR, make_account, make_environment, make_key
 
 ROOT = Path(__file__).parents[3]
@@ -81,7 +82,7 @@ def trivial(db: None, upstream: UpstreamPool) -> Server:
 def agent(trivial: Server) -> Principal:
     """A key's principal in dev whose team holds a grant on ``trivial``."""
     account = make_account()
-    access.grant_server(team=account.team, server=trivial, actor=ACTOR, at=now())
+    make_grant(account.team, trivial)
     return principal_of(make_key(account).key)
 
 

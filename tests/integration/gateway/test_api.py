@@ -10,11 +10,9 @@ from audit.models import Event
 from core.clock import now
 from gateway.catalog import forget
 from gateway.models import Run
-from gateway.services import access
 from policy.services.keys import NewKey
-from tests.builders.catalog import make_server, make_tool
+from tests.builders.catalog import make_grant, make_server, make_tool
 from tests.builders.identity import (
-    ACTOR,
     Cast,
     make_account,
     make_cast,
@@ -32,7 +30,7 @@ def cast(db: None) -> Cast:
     make_tool(crm, environments=[make_environment("dev")])
     make_tool(crm, name="hidden")
     make_tool(make_server(name="shop"), environments=[make_environment("dev")])
-    access.grant_server(team=people.team, server=crm, actor=ACTOR, at=now())
+    make_grant(people.team, crm)
     forget()
     return people
 

@@ -10,13 +10,13 @@ from core.errors import Denied
 from gateway.models import Run, Server, Tool
 from gateway.sandbox.api import Usage
 from gateway.services import cancel, catalog, gate, holds, sweep
-from gateway.services.access import grant_server
 from gateway.services.holder import Holder
 from gateway.services.invoke import invoke
-from policy.models import Approval
+from policy.models import Approval, User
 from policy.principal import Principal
 from policy.services.approvals import ApprovalClosed
-from tests.builders.identity import ACTOR, make_team
+from tests.builders.catalog import make_grant
+from tests.builders.identity import ACTOR, actor_of, make_team, make_user
 from tests.integration.gateway.conftest import Hold, held_again
 from tests.integration.gateway.test_durable import ADD, Upstream, crashing
 
@@ -38,7 +38,12 @@ def _ask(agent: Principal, hold: Hold) -> tuple[Holder, Upstream, Approval]:
     return holder, upstream, Approval.objects.get(run=holder.run)
 
 
-def _decide(approval: Approval, *, approve: bool, actor: Any = ACTOR) -> Approval:
+def _decide(approval: Approval, *, approve: bool, actor: Any = None) -> Approval:
+    """Decide, as an approver of the team where nobody is named."""
+    if actor is None:
+        found = User.objects.filter(username="bob").first()
+        bob = found or make_user("bob", (make_team(approval.team), "approver"))
+        actor = actor_of(bob)
     return holds.decide_approval(
         uid=approval.uid, approve=approve, reason="checked", actor=actor, at=now()
     )
@@ -99,7 +104,7 @@ def test_a_changed_policy_closes_what_was_asked_before(
     agent: Principal, gated: Tool, hold: Hold, trivial: Server
 ) -> None:
     _, _, approval = _ask(agent, hold)
-    grant_server(team=make_team("other"), server=trivial, actor=ACTOR, at=now())
+    make_grant(make_team("other"), trivial)
     with pytest.raises(ApprovalClosed, match="policy"):
         _decide(approval, approve=True)
 

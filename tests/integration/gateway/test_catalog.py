@@ -1,5 +1,7 @@
 """Servers are added, synced and reviewed; what changes is a new version."""
 
+from dataclasses import replace
+
 import pytest
 
 from audit.models import Event
@@ -8,10 +10,22 @@ from core.errors import Invalid
 from gateway.catalog import usable_by
 from gateway.connectors.api import Listing, UpstreamTool
 from gateway.connectors.pool import UpstreamPool
-from gateway.models import Server, Tool, ToolVersion
-from gateway.services import catalog, sync
+from gateway.models import Server, Tag, Tool, ToolVersion
+from gateway.services import access, catalog, runs, sync
+from policy.holders import Holder
+from policy.models import Membership, User
 from policy.principal import Principal
-from tests.builders.identity import ACTOR
+from policy.services.keys import principal_of
+from tests.builders.catalog import make_grant, make_server, make_tool
+from tests.builders.identity import (
+    ACTOR,
+    make_account,
+    make_environment,
+    make_key,
+    make_team,
+    make_user,
+)
+from tests.builders.runs import make_run
 from tests.integration.gateway.conftest import add_sample
 
 pytestmark = pytest.mark.django_db
@@ -141,3 +155,60 @@ def test_secrets_of_a_server_are_sealed_to_their_row() -> None:
     assert b"canary" not in bytes(stored.secrets or b"")
     assert stored.secret_values() == {"Authorization": "Bearer canary-value-1"}
     assert "canary" not in Event.objects.get(name="server.added").body
+
+
+def names(principal: Principal) -> frozenset[str]:
+    return usable_by(principal).names
+
+
+def test_a_grant_holds_in_its_environment_for_its_role_and_by_its_tag() -> None:
+    team, server = make_team("sales"), make_server(name="crm")
+    places = [make_environment(slug) for slug in ("dev", "prod")]
+    for name, tags in (("read", ["safe"]), ("write", []), ("drop", ["danger"])):
+        make_tool(server, name=name, tags=tags, environments=places)
+    dev, prod = (
+        principal_of(make_key(make_account(team), environment=slug).key)
+        for slug in ("dev", "prod")
+    )
+    assert names(dev) == frozenset()
+    make_grant(team, Tag(name="safe"))
+    make_grant(team, server, environment="dev")
+    assert names(dev) == {"crm.read", "crm.write", "crm.drop"}
+    assert names(prod) == {"crm.read"}
+
+    boss = replace(prod, roles=("approver",))
+    access.give(
+        subjects=[Tag(name="danger")],
+        holders=[Holder("role", "approver", "prod")],
+        reason="clean-up",
+        actor=ACTOR,
+        at=now(),
+    )
+    assert names(boss) == {"crm.read", "crm.drop"}
+    assert names(prod) == {"crm.read"}
+    assert names(replace(dev, team="support", roles=("approver",))) == frozenset()
+
+    usable = usable_by(prod)
+    tools = usable.catalog.tools
+    assert [usable.granted(tools[f"crm.{name}"]) for name in ("read", "drop")] == [
+        True,
+        False,
+    ]
+    tagged = Tool.objects.get(name="write")
+    catalog.set_tags(tool_id=tagged.pk, tags=["safe"], actor=ACTOR, at=now())
+    assert names(prod) == {"crm.read", "crm.write"}
+
+
+def test_a_person_at_the_playground_acts_in_their_roles_while_they_have_them() -> None:
+    sales, support = make_team("sales"), make_team("support")
+    make_user("bob", (sales, "approver"), (support, "member"))
+    run = make_run(team="sales")
+    assert runs.acting(run).roles == ()
+    run.submitted_by = "user:bob"
+    assert runs.acting(run).roles == ("approver",)
+    run.team = "support"
+    assert runs.acting(run).roles == ("member",)
+    Membership.objects.filter(role="member").update(role="auditor")
+    assert runs.acting(run).roles == ("auditor",)
+    User.objects.update(is_active=False)
+    assert runs.acting(run).roles == ()

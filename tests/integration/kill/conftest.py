@@ -21,7 +21,8 @@ from deploy.probes import answers, free_port
 from finops.services.prices import ensure_default_prices
 from gateway.connectors.pool import UpstreamPool
 from gateway.models import Run, Tool, ToolCall
-from gateway.services import access, catalog, sync
+from gateway.services import catalog, sync
+from tests.builders.catalog import make_grant
 from tests.builders.identity import ACTOR, AT, make_account, make_environment, make_key
 from tests.integration.setup.embedded import ROOT, embedded, environment, wait_for
 from tests.stack import Stack, folder
@@ -182,7 +183,7 @@ def seed(stack: Stack, url: str) -> str:
         catalog.set_environments(
             tool_ids=ids, environments=["dev"], actor=ACTOR, at=now()
         )
-        access.grant_server(team=account.team, server=server, actor=ACTOR, at=now())
+        make_grant(account.team, server)
         return make_key(account).text
 
 

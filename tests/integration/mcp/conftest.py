@@ -11,9 +11,10 @@ from core.clock import now
 from finops.services.prices import ensure_default_prices
 from gateway.connectors.pool import UpstreamPool
 from gateway.models import Server, Tool
-from gateway.services import access, catalog, sync
+from gateway.services import catalog, sync
 from gateway.services.cancel import cancel
 from policy.models import Approval, Membership, Team
+from tests.builders.catalog import make_grant
 from tests.builders.identity import (
     ACTOR,
     AT,
@@ -54,7 +55,7 @@ def add(
     catalog.confirm_effects(tool_ids=ids, actor=ACTOR, at=now())
     catalog.set_environments(tool_ids=ids, environments=["dev"], actor=ACTOR, at=now())
     for team in teams:
-        access.grant_server(team=team, server=server, actor=ACTOR, at=now())
+        make_grant(team, server)
     return server
 
 

@@ -10,9 +10,9 @@ from core.clock import now
 from core.models import Revision, raise_revision
 from gateway.codemode import tokens
 from gateway.models import Server, Tool, ToolVersion
-from gateway.services import access, catalog
+from gateway.services import catalog
 from policy.models import Environment
-from tests.builders.catalog import make_server
+from tests.builders.catalog import make_grant, make_server
 from tests.builders.identity import ACTOR, AT, make_account, make_key, make_team
 from tests.integration.mcp.test_discovery import FOUR, listed
 from tests.integration.mcp.world import World
@@ -67,7 +67,7 @@ def planner(world: World) -> Iterator[str]:
         server = make_server(name="warehouse")
         fill(server)
         team = make_team("planning")
-        access.grant_server(team=team, server=server, actor=ACTOR, at=now())
+        make_grant(team, server)
         raise_revision(Revision.CATALOG)
         key = make_key(make_account(team)).text
     yield key

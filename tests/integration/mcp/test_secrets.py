@@ -14,9 +14,9 @@ from core.models import Revision, raise_revision
 from deploy.probes import answers, free_port
 from gateway.connectors.pool import UpstreamPool
 from gateway.models import Server, Tool
-from gateway.services import access, catalog, sync
+from gateway.services import catalog, sync
 from policy.models import Environment
-from tests.builders.catalog import make_server, make_tool
+from tests.builders.catalog import make_grant, make_server, make_tool
 from tests.builders.identity import (
     ACTOR,
     Role,
@@ -142,7 +142,7 @@ def told(world: World) -> Told:
     with stack.database():
         team = make_team("vault")
         for server in add_leaky(port):
-            access.grant_server(team=team, server=server, actor=ACTOR, at=now())
+            make_grant(team, server)
         key = make_key(make_account(team)).text
         browser = Client()
         browser.force_login(make_user("erin", (team, Role.ADMIN)))

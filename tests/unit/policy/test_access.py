@@ -4,6 +4,7 @@ import pytest
 
 from policy import access as can
 from policy.models import User
+from policy.routing import Audience
 
 
 def _access(*rows: tuple[str, str]) -> can.Access:
@@ -51,3 +52,38 @@ def test_roles_of_different_teams_do_not_mix() -> None:
 def test_nobody_may_nothing() -> None:
     assert not can.NOBODY.may(can.CATALOG_READ)
     assert can.NOBODY.teams_for(can.RUNS_READ) == frozenset()
+
+
+def test_a_named_approver_group_opens_the_inbox_and_nothing_else() -> None:
+    access = can.collect(User(pk=1, username="u"), [], ["board"])
+    assert access.may(can.APPROVALS_DECIDE)
+    assert not access.may(can.OUTCOMES_RESOLVE)
+    assert not access.may(can.RUNS_READ)
+    assert access.teams_for(can.APPROVALS_DECIDE) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("audience", "found"),
+    [
+        (("role", "approver"), {"approver", "admin"}),
+        (("role", "finance"), {"finance"}),
+        (("role", "admin"), {"admin"}),
+        (("group", "board"), {"named"}),
+        (("group", "finance"), set()),
+        (("role", "board"), set()),
+    ],
+)
+def test_an_audience_has_whom_it_says(
+    audience: tuple[str, str], found: set[str]
+) -> None:
+    people = {
+        role: _access(("sales", role))
+        for role in ("member", "approver", "auditor", "finance", "admin")
+    }
+    people["named"] = can.collect(User(pk=1, username="u"), [], ["board"])
+    people["elsewhere"] = _access(("support", "approver"))
+    asked = Audience(*audience)
+    belong = {
+        name for name, who in people.items() if who.belongs_to(asked, team="sales")
+    }
+    assert belong == found

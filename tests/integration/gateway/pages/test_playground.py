@@ -8,10 +8,9 @@ from audit.models import Event
 from core.clock import now
 from gateway.catalog import forget
 from gateway.models import Run, Server
-from gateway.services import access
 from policy.models import ApiKey
 from policy.services.keys import revoke_key
-from tests.builders.catalog import make_server, make_tool
+from tests.builders.catalog import make_grant, make_server, make_tool
 from tests.builders.identity import (
     ACTOR,
     Cast,
@@ -32,7 +31,7 @@ def crm(cast: Cast) -> Server:
     server = make_server()
     make_tool(server, environments=[make_environment("dev")])
     make_tool(server, name="hidden", description="Not in dev.")
-    access.grant_server(team=cast.team, server=server, actor=ACTOR, at=now())
+    make_grant(cast.team, server)
     forget()
     return server
 

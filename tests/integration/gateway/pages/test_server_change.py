@@ -10,10 +10,9 @@ from audit.models import Event
 from audit.services.record import record
 from gateway import events
 from gateway.models import Server, Tool, ToolVersion
-from gateway.services import access
 from gateway.services.catalog import tool_target
 from policy.models import Environment
-from tests.builders.catalog import make_server, make_tool
+from tests.builders.catalog import make_grant, make_server, make_tool
 from tests.builders.identity import ACTOR, Cast
 from tests.integration.gateway.pages.conftest import Browse, queries_of
 
@@ -213,9 +212,7 @@ def test_nothing_is_left_to_say_once_all_is_reviewed(
     server = make_server()
     places = list(Environment.objects.all())
     make_tool(server, environments=places)
-    access.grant_server(
-        team=cast.team, server=server, actor=ACTOR, at=server.created_at
-    )
+    make_grant(cast.team, server)
     html = browse(cast.admin).get("/catalog/servers/crm/").content.decode()
     assert "Not every tool" not in html
 

@@ -11,9 +11,8 @@ from django.urls import reverse
 from audit.models import Event
 from core.clock import now
 from gateway.models import Server
-from gateway.services import access
-from tests.builders.catalog import make_server, make_tool
-from tests.builders.identity import ACTOR, Cast
+from tests.builders.catalog import make_grant, make_server, make_tool
+from tests.builders.identity import Cast
 from tests.integration.gateway.pages.conftest import Browse, queries_of
 
 HTTP_SERVER = {
@@ -182,11 +181,11 @@ def test_the_history_is_for_those_who_may_read_the_trail(
 def test_grants_are_given_and_taken_on_the_page(cast: Cast, browse: Browse) -> None:
     server = make_server()
     admin = browse(cast.admin)
-    form = {"server": "crm", "team": "support"}
+    form = {"subject": "server:crm", "holder": "team:support", "reason": "asked for"}
     given = admin.post(reverse("grant_give"), form)
     assert given["Location"] == "/catalog/servers/crm/"
     assert cast.other_team.group.groupobjectpermission_set.count() == 1
-    assert 'name="team" value="support"' in page(admin, "server", "crm")
+    assert 'name="holder" value="team:support"' in page(admin, "server", "crm")
     taken = admin.post(reverse("grant_take"), form | {"next": "team"})
     assert taken["Location"] == "/settings/teams/support/"
     assert cast.other_team.group.groupobjectpermission_set.count() == 0
@@ -199,8 +198,8 @@ def test_grants_are_given_and_taken_on_the_page(cast: Cast, browse: Browse) -> N
         ("server_add", [], HTTP_SERVER | {"name": "other"}),
         ("server_sync", ["crm"], {}),
         ("server_status", ["crm"], {"status": "disabled"}),
-        ("grant_give", [], {"server": "crm", "team": "sales"}),
-        ("grant_take", [], {"server": "crm", "team": "sales"}),
+        ("grant_give", [], {"subject": "server:crm", "holder": "team:sales"}),
+        ("grant_take", [], {"subject": "server:crm", "holder": "team:sales"}),
     ],
 )
 def test_only_administrators_change_servers(
@@ -212,7 +211,7 @@ def test_only_administrators_change_servers(
     data: dict[str, str],
 ) -> None:
     server = make_server()
-    access.grant_server(team=cast.team, server=server, actor=ACTOR, at=now())
+    make_grant(cast.team, server)
     for user in (cast.member, cast.approver, cast.auditor, cast.finance):
         response = browse(user).post(reverse(name, args=args), data)
         assert response.status_code == 403

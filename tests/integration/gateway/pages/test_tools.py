@@ -9,10 +9,9 @@ from django.urls import reverse
 
 from audit.models import Event
 from core.clock import now
-from gateway.models import Tool
-from gateway.services import access
-from tests.builders.catalog import make_server, make_tool, make_version
-from tests.builders.identity import ACTOR, Cast, make_environment
+from gateway.models import Tag, Tool
+from tests.builders.catalog import make_grant, make_server, make_tool, make_version
+from tests.builders.identity import Cast, make_environment
 from tests.builders.runs import make_call, make_run
 from tests.integration.gateway.pages.conftest import Browse, queries_of
 
@@ -214,13 +213,16 @@ def test_a_tool_says_through_what_a_team_may_call_it(
     cast: Cast, browse: Browse
 ) -> None:
     server = make_server()
-    tool = make_tool(server)
-    access.grant_server(team=cast.team, server=server, actor=ACTOR, at=now())
-    access.grant_tool(team=cast.other_team, tool=tool, actor=ACTOR, at=now())
+    tool = make_tool(server, tags=["billing"])
+    make_grant(cast.team, server)
+    make_grant(cast.team, Tag(name="billing"), environment="dev")
+    make_grant(cast.other_team, tool, environment="prod")
     html = detail(browse(cast.admin))
     assert 'through server <a href="/catalog/servers/crm/#grants">crm</a>' in html
-    assert "Take the grant from Support" in html
+    assert 'through tag <a href="/catalog/tools/?tag=billing">billing</a>' in html
+    assert "Take the grant from Support in prod" in html
     assert "Take the grant from Sales" not in html
+    assert "Take the grant" not in detail(browse(cast.member))
 
 
 def test_thirty_tools_cost_as_many_queries_as_three(cast: Cast, browse: Browse) -> None:
