@@ -25,10 +25,10 @@ check: ## Lint, formats, types, import contracts, migrations, deployment setting
 
 bench: ## Measure beside the peers on loopback; prints JSON lines
 	@bin/setup --bench
-	@$(PYTHON) -m benchmarks.search
-	@$(PYTHON) -m benchmarks.sandbox --rounds 10
-	@$(PYTHON) -m benchmarks.isolation --seconds 5
-	@$(PYTHON) -m benchmarks.execute $(ARGS)
+	@timeout -k 10 90 $(PYTHON) -m benchmarks.search
+	@timeout -k 10 90 $(PYTHON) -m benchmarks.sandbox --rounds 10
+	@timeout -k 10 180 $(PYTHON) -m benchmarks.isolation --seconds 4
+	@timeout -k 30 330 $(PYTHON) -m benchmarks.execute $(ARGS)
 
 doctor: ## Check each part of the running installation, and say how to mend it
 	@$(PYTHON) manage.py doctor

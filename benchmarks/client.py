@@ -27,10 +27,17 @@ class Peer:
 
     name: str
     client: Client
+    level: str = ""
+    """The isolation level of the last run, where the peer has levels."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether this is Tollgate, at whatever level."""
+        return self.name.startswith("tollgate")
 
     def script(self, case: Case) -> str:
         """The case in this peer's dialect."""
-        return case.tollgate if self.name == "tollgate" else case.fastmcp
+        return case.tollgate if self.ours else case.fastmcp
 
     async def execute(self, case: Case) -> float:
         """Milliseconds of one execute, its value checked. Raises WrongAnswer."""
@@ -42,8 +49,10 @@ class Peer:
         return took
 
     def _value(self, result: CallToolResult) -> Any:
-        if self.name == "tollgate":
-            return (result.structured_content or {}).get("value")
+        if self.ours:
+            body = result.structured_content or {}
+            self.level = body.get("usage", {}).get("isolation", {}).get("level", "")
+            return body.get("value")
         part = result.content[0] if result.content else None
         return json.loads(part.text) if isinstance(part, TextContent) else None
 

@@ -2,25 +2,30 @@
 
     python -m benchmarks.isolation [--work-dir DIR] [--seconds S] [--clients N]
 
-`run` is a gVisor sandbox per run, `team` a Monty interpreter per run in one gVisor
-sandbox, `monty` the provider without gVisor; beside them Monty driven without any of
-our checks, and a bare `python -c` per run, which isolates nothing.
+`run` is a gVisor sandbox per run (`run_typescript` with Node), `team` a Monty
+interpreter per run in one gVisor sandbox, `monty` the provider without gVisor; beside
+them Monty driven without any of our checks, a bare `python -I -c` per run, which
+isolates nothing, and a Deno per run without permissions (`bin/setup --bench`). Tools
+of these three are functions of their own process, so that calls cost them nothing.
 """
 
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic_monty import Monty
 
+from benchmarks.stack import BASE
 from gateway.sandbox.api import Call, Job, Limits, Provider, Reply
 from gateway.sandbox.bare import MontyProvider
 from gateway.sandbox.provider import GVisorProvider
@@ -28,10 +33,24 @@ from gateway.sandbox.team.provider import TeamProvider
 
 TOOLS = {"bench": {"nothing": "bench.nothing"}}
 CALLS = "from tools import bench\nfor i in range({n}):\n    bench.nothing(i=i)\n"
-SCRIPTS = {"no_call": "1 + 1", "calls_1": CALLS.format(n=1)}
-SCRIPTS |= {"calls_10": CALLS.format(n=10), "calls_100": CALLS.format(n=100)}
-ROUNDS = 30
+TYPESCRIPT = "for (let i: number = 0; i < {n}; i++) await tools.bench.nothing({{i}});\n"
+COUNTS = {"no_call": 0, "calls_1": 1, "calls_10": 10, "calls_100": 100}
+SCRIPTS = {name: CALLS.format(n=n) if n else "1 + 1" for name, n in COUNTS.items()}
+TYPESCRIPTS = {
+    name: TYPESCRIPT.format(n=n) if n else "return 1 + 1" for name, n in COUNTS.items()
+}
+DENO = BASE / "var/bench-venv/bin/deno"
+ROUNDS = 20
 One = Callable[[str], None]
+
+
+class Level(NamedTuple):
+    """One way to run scripts."""
+
+    name: str
+    one: One
+    scripts: Mapping[str, str]
+    pause: float = 0.0
 
 
 def _print(figure: str, level: str, **values: object) -> None:
@@ -39,11 +58,11 @@ def _print(figure: str, level: str, **values: object) -> None:
     print(json.dumps(line), flush=True)
 
 
-def _through(provider: Provider) -> One:
+def _through(provider: Provider, language: str = "python") -> One:
     """Runs a script through a provider, as a runner does."""
 
     def one(code: str) -> None:
-        job = Job("bench", code, "python", 1, 1.79e9, TOOLS, Limits(), "bench/dev")
+        job = Job("bench", code, language, 1, 1.79e9, TOOLS, Limits(), "bench/dev")
         result = provider.run(job, _nothing)
         assert result.ok, result.error
 
@@ -72,9 +91,17 @@ def _process(code: str) -> None:
     subprocess.run([sys.executable, "-I", "-c", source], check=True)
 
 
-def _latency(level: str, one: One, pause: float) -> None:
+def _deno(code: str) -> None:
+    """A bare Deno without permissions, its types stripped as in our own sandbox."""
+    stub = "const tools = {bench: {nothing: async (a: {i: number}) => a.i}};\n"
+    source = f"{stub}await (async () => {{ {code} }})();"
+    command = [str(DENO), "run", "--quiet", "--no-remote", "--no-config", "--no-lock"]
+    subprocess.run([*command, "--ext=ts", "-"], input=source.encode(), check=True)
+
+
+def _latency(level: str, one: One, scripts: Mapping[str, str], pause: float) -> None:
     medians: dict[str, float] = {}
-    for name, code in SCRIPTS.items():
+    for name, code in scripts.items():
         one(code)
         took = []
         for _ in range(ROUNDS):
@@ -90,7 +117,7 @@ def _latency(level: str, one: One, pause: float) -> None:
     _print("call_round_trip", level, mean_ms=round(each, 3))
 
 
-def _sustained(level: str, one: One, clients: int, seconds: float, code: str) -> None:
+def _sustained(of: Level, clients: int, seconds: float, code: str) -> None:
     """Runs per second of `clients` that each start the next run at once."""
     done = [0] * clients
     cpu = _cpu_ticks()
@@ -99,7 +126,7 @@ def _sustained(level: str, one: One, clients: int, seconds: float, code: str) ->
 
     def client(number: int) -> None:
         while time.perf_counter() < deadline:
-            one(SCRIPTS[code])
+            of.one(of.scripts[code])
             done[number] += 1
 
     threads = [threading.Thread(target=client, args=(n,)) for n in range(clients)]
@@ -111,7 +138,7 @@ def _sustained(level: str, one: One, clients: int, seconds: float, code: str) ->
     cores = os.cpu_count() or 1
     _print(
         f"sustained_{code}",
-        level,
+        of.name,
         clients=clients,
         runs=sum(done),
         runs_per_s=round(sum(done) / took, 1),
@@ -143,36 +170,49 @@ def _idle_memory(level: str, folder: Path, name: bytes = b"runsc-sandbox") -> No
 
 
 def main() -> None:
+    """Boot every level, then measure one after the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work-dir", type=Path)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--size", type=int, default=8, help="warm sandboxes, level run")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="tollgate-bench-") as scratch:
         folder = (options.work_dir or Path(scratch)).resolve()
-        run = GVisorProvider(folder / "run", options.size)
+        run = GVisorProvider(folder / "run", options.size, typescript_size=options.size)
         team = TeamProvider(folder / "team", run)
         bare = MontyProvider(options.clients)
         try:
             _boot(run, team, bare, folder)
             with Monty(max_processes=options.clients) as pool:
-                levels: list[tuple[str, One, float]] = [
-                    ("run", _through(run), 0.2),
-                    ("team", _through(team), 0.0),
-                    ("monty", _through(bare), 0.0),
-                    ("monty_straight", _straight(pool), 0.0),
-                    ("subprocess", _process, 0.0),
-                ]
-                for level, one, pause in levels:
-                    _latency(level, one, pause)
+                for of in _levels(run, team, bare, pool):
+                    _latency(of.name, of.one, of.scripts, of.pause)
                     for code in ("no_call", "calls_10"):
-                        _sustained(level, one, options.clients, options.seconds, code)
+                        _sustained(of, options.clients, options.seconds, code)
             assert team.fallbacks == 0, "a run of level team went to level run"
         finally:
             team.close()
             run.close()
             bare.close()
+
+
+def _levels(
+    run: GVisorProvider, team: TeamProvider, bare: MontyProvider, pool: Monty
+) -> list[Level]:
+    found = [
+        Level("run", _through(run), SCRIPTS, 0.2),
+        Level("run_typescript", _through(run, "typescript"), TYPESCRIPTS, 0.2),
+        Level("team", _through(team), SCRIPTS),
+        Level("monty", _through(bare), SCRIPTS),
+        Level("monty_straight", _straight(pool), SCRIPTS),
+        Level("subprocess", _process, SCRIPTS),
+    ]
+    if DENO.exists():
+        found.append(Level("deno", _deno, TYPESCRIPTS))
+    else:
+        _print("missing", "deno", message="run bin/setup --bench")
+    return found
 
 
 def _boot(

@@ -3,13 +3,13 @@
 import asyncio
 import time
 
-from benchmarks.cases import CASES, Case
+from benchmarks.cases import Case
 from benchmarks.client import Peer, connected
 from benchmarks.figures import median, show, spread
 
 CLIENTS = 8
 BURST_PAUSE_SECONDS = 3.0
-SUSTAINED_SECONDS = 6.0
+SUSTAINED_SECONDS = 5.0
 _WARM_RUNS = 3
 _WARM_PAUSE_SECONDS = 1.0
 
@@ -21,10 +21,9 @@ async def wait_warm(peer: Peer, case: Case) -> None:
         await asyncio.sleep(_WARM_PAUSE_SECONDS)
 
 
-async def closed_loop(name: str, url: str, key: str) -> None:
-    """Runs per second of one call each, by eight clients that never pause."""
-    case = CASES[1]
-    bursts, took = [], []
+async def closed_loop(name: str, url: str, key: str, case: Case) -> None:
+    """Runs of a case per second, by eight clients that never pause."""
+    bursts, took, levels = [], [], set()
     async with asyncio.TaskGroup() as group:
         ready, go = asyncio.Barrier(CLIENTS + 1), asyncio.Barrier(CLIENTS + 1)
 
@@ -37,6 +36,7 @@ async def closed_loop(name: str, url: str, key: str) -> None:
                 ended = time.perf_counter() + SUSTAINED_SECONDS
                 while time.perf_counter() < ended:
                     took.append(await peer.execute(case))
+                    levels.add(peer.level)
 
         for _ in range(CLIENTS):
             group.create_task(client())
@@ -50,6 +50,7 @@ async def closed_loop(name: str, url: str, key: str) -> None:
         "closed_loop",
         peer=name,
         case=case.name,
+        levels=sorted(levels - {""}),
         clients=CLIENTS,
         burst_runs_per_s=round(CLIENTS / max(bursts) * 1e3, 1),
         burst_median_ms=round(median(bursts), 2),

@@ -2,7 +2,8 @@
 
     python -m benchmarks.prepare URL
 
-Prints the key. One tool is also listed for direct calls.
+Prints two keys, the second one for runs at level team. One tool is also listed for
+direct calls.
 """
 
 import os
@@ -21,7 +22,7 @@ from gateway.models import Tool  # noqa: E402
 from gateway.services import access, catalog, sync  # noqa: E402
 from policy import scopes  # noqa: E402
 from policy.holders import TEAM, Holder  # noqa: E402
-from policy.services import keys, quotas, teams  # noqa: E402
+from policy.services import keys, quotas, sandbox, teams  # noqa: E402
 
 DIRECT_TOOL = "add"
 
@@ -66,16 +67,21 @@ def main(url: str) -> None:
     catalog.set_direct(tool_id=direct.pk, direct=True, actor=SYSTEM, at=at)
     bench = [Holder(TEAM, team.slug)]
     access.give(subjects=[server], holders=bench, reason="bench", actor=SYSTEM, at=at)
-    made = keys.create_key(
-        service_account=account,
-        name="bench",
-        environment=environment,
-        project=project,
-        granted=scopes.DEFAULT,
-        actor=SYSTEM,
-        at=at,
-    )
-    print(made.text)
+    made = [
+        keys.create_key(
+            service_account=account,
+            name=name,
+            environment=environment,
+            project=project,
+            granted=scopes.DEFAULT,
+            actor=SYSTEM,
+            at=at,
+        )
+        for name in ("bench", "bench-team")
+    ]
+    scope = sandbox.Scope(key=made[1].key)
+    sandbox.set_sandbox_policy(scope=scope, level=TEAM, limits={}, actor=SYSTEM, at=at)
+    print(*(one.text for one in made))
 
 
 if __name__ == "__main__":

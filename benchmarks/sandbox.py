@@ -5,13 +5,17 @@ python -m benchmarks.sandbox [--work-dir DIR] [--rounds N]
 
 import argparse
 import json
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gateway.sandbox.api import Call, Job, Limits, Reply
+from gateway.sandbox.process import cpu_seconds, descendants
 from gateway.sandbox.provider import GVisorProvider
 
 TOOLS = {"bench": {"nothing": "bench.nothing"}}
@@ -32,20 +36,18 @@ TYPESCRIPT_PARALLEL = (
 CASES = {
     "python": {
         "no_call": "1 + 1",
-        "sequential_1": SEQUENTIAL.format(n=1),
-        "sequential_10": SEQUENTIAL.format(n=10),
         "sequential_100": SEQUENTIAL.format(n=100),
         "awaited_100": AWAITED.format(n=100),
         "parallel_10": PARALLEL.format(n=10),
     },
     "typescript": {
         "no_call": "return 1 + 1",
-        "awaited_1": TYPESCRIPT.format(n=1),
-        "awaited_10": TYPESCRIPT.format(n=10),
         "awaited_100": TYPESCRIPT.format(n=100),
         "parallel_10": TYPESCRIPT_PARALLEL.format(n=10),
     },
 }
+CLIENTS = 8
+IDLE_SECONDS = 3.0
 
 
 def _nothing(call: Call) -> Reply:
@@ -53,7 +55,8 @@ def _nothing(call: Call) -> Reply:
 
 
 def _print(figure: str, **values: object) -> None:
-    print(json.dumps({"benchmark": "sandbox", "figure": figure, **values}))
+    line = {"benchmark": "sandbox", "figure": figure, **values}
+    print(json.dumps(line), flush=True)
 
 
 def _state(provider: GVisorProvider, language: str, figure: str) -> int:
@@ -81,27 +84,48 @@ def _run(provider: GVisorProvider, language: str, code: str) -> tuple[float, flo
     return took * 1e3, result.usage.dispatch_seconds * 1e3
 
 
-def _pss_kilobytes(folder: Path, language: str) -> list[int]:
-    """Proportional memory of each sandbox of a language below the folder."""
+def _members(folder: Path, language: str) -> list[Path]:
+    """The processes of the idle sandboxes of a language below the folder."""
     marks = (str(folder).encode(), b"runsc-sandbox", f"/{language[0]}/tg-".encode())
     found = []
     for process in Path("/proc").iterdir():
         try:
             arguments = (process / "cmdline").read_bytes()
-            rollup = (process / "smaps_rollup").read_text()
         except OSError:
             continue
         if all(mark in arguments for mark in marks):
-            found.append(int(rollup.split("Pss:")[1].split()[0]))
+            found.append(process)
     return found
 
 
+def _idle(folder: Path, language: str) -> None:
+    """What sandboxes cost that wait: proportional memory, and CPU of their trees."""
+    members = _members(folder, language)
+    pss = [
+        int((one / "smaps_rollup").read_text().split("Pss:")[1].split()[0])
+        for one in members
+    ]
+    trees = [[int(one.name), *descendants(int(one.name))] for one in members]
+    before = sum(cpu_seconds(pid) for tree in trees for pid in tree)
+    time.sleep(IDLE_SECONDS)
+    used = sum(cpu_seconds(pid) for tree in trees for pid in tree) - before
+    _print(
+        "idle",
+        language=language,
+        members=len(pss),
+        mean_pss_mib=round(sum(pss) / len(pss) / 1024, 1),
+        cpu_of_a_core=round(used / IDLE_SECONDS / len(members), 5),
+    )
+
+
 def main() -> None:
+    """Measure each language in turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work-dir", type=Path)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--size", type=int, default=4)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="tollgate-bench-") as scratch:
         folder = options.work_dir or Path(scratch)
         size = options.size
@@ -124,6 +148,7 @@ def _measure(
     _run(provider, language, CASES[language]["no_call"])
     first_ms = round((time.perf_counter() - started) * 1e3, 1)
     _print("first_run", language=language, ms=first_ms)
+    dispatches: list[float] = []
     for name, code in CASES[language].items():
         took, dispatch = [], []
         for _ in range(rounds):
@@ -137,34 +162,64 @@ def _measure(
             language=language,
             rounds=rounds,
             p50_ms=round(statistics.median(took), 2),
-            p95_ms=round(sorted(took)[int(rounds * 0.95)], 2),
-            dispatch_p50_ms=round(statistics.median(dispatch), 2),
+            p95_ms=round(_p95(took), 2),
         )
-    _wait_until(full)
-    pss = _pss_kilobytes(folder, language)
+        dispatches += dispatch
     _print(
-        "idle_pss",
+        "dispatch",
         language=language,
-        members=len(pss),
-        mean_mb=round(sum(pss) / len(pss) / 1024, 1),
+        rounds=len(dispatches),
+        p50_ms=round(statistics.median(dispatches), 2),
+        p95_ms=round(_p95(dispatches), 2),
     )
+    _wait_until(full)
+    _idle(folder, language)
+    _refill(provider, language, size)
     _sustained(provider, language)
 
 
-def _sustained(provider: GVisorProvider, language: str) -> None:
+def _p95(values: list[float]) -> float:
+    return sorted(values)[int(len(values) * 0.95)]
+
+
+def _refill(provider: GVisorProvider, language: str, size: int) -> None:
+    """Sandboxes made a second after all that waited were used at once."""
     booted = _state(provider, language, "booted")
     started = time.perf_counter()
-    runs = 0
-    while time.perf_counter() - started < 5:
-        _run(provider, language, CASES[language]["no_call"])
-        runs += 1
+    _together(provider, language, size, 0.0)
+    _wait_until(lambda: _state(provider, language, "idle") == size)
     seconds = time.perf_counter() - started
-    booted = _state(provider, language, "booted") - booted
+    made = _state(provider, language, "booted") - booted
+    _print("refill", language=language, made=made, per_s=round(made / seconds, 1))
+
+
+def _together(
+    provider: GVisorProvider, language: str, clients: int, seconds: float
+) -> int:
+    """Runs of clients that start the next one at once, for some seconds."""
+    code = CASES[language]["no_call"]
+    until = time.perf_counter() + seconds
+
+    def client(_: int) -> int:
+        runs = 0
+        while not runs or time.perf_counter() < until:
+            _run(provider, language, code)
+            runs += 1
+        return runs
+
+    with ThreadPoolExecutor(clients) as threads:
+        return sum(threads.map(client, range(clients)))
+
+
+def _sustained(provider: GVisorProvider, language: str) -> None:
+    started = time.perf_counter()
+    runs = _together(provider, language, CLIENTS, 5.0)
+    seconds = time.perf_counter() - started
     _print(
         "sustained",
         language=language,
+        clients=CLIENTS,
         runs_per_s=round(runs / seconds, 1),
-        refilled_per_s=round(booted / seconds, 1),
     )
 
 

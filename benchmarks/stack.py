@@ -35,6 +35,8 @@ class Stack:
     ports: dict[str, int] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     key: str = ""
+    team_key: str = ""
+    """Its runs are at level team."""
     _engines: Engines | None = None
 
     def start(self) -> None:
@@ -65,8 +67,9 @@ class Stack:
             "PYTHONPATH": str(BASE),
         }
         self._start_peers()
-        self._once("manage.py", "migrate", "--no-input")
-        self.key = self._once("-m", "benchmarks.prepare", self.url("tools"))
+        self.once("manage.py", "migrate", "--no-input")
+        keys = self.once("-m", "benchmarks.prepare", self.url("tools"))
+        self.key, self.team_key = keys.split()
         self.start_tollgate()
 
     def _start_peers(self) -> None:
@@ -94,7 +97,7 @@ class Stack:
 
     def stop_tollgate(self) -> None:
         """Stop web and runner, and wait until they are gone."""
-        self._stop(["web", "runner"])
+        self._stop([name for name in ("web", "runner") if name in self.processes])
 
     def url(self, name: str) -> str:
         """Where a process answers MCP."""
@@ -116,7 +119,7 @@ class Stack:
         log = open_log(self.data_dir, name)
         self.processes[name] = spawn([*guard, *command], log, self.env, cwd=BASE)
 
-    def _once(self, *arguments: str) -> str:
+    def once(self, *arguments: str) -> str:
         """The last line a command of our interpreter prints."""
         done = subprocess.run(
             [sys.executable, *arguments],
@@ -124,6 +127,7 @@ class Stack:
             cwd=BASE,
             capture_output=True,
             text=True,
+            timeout=START_SECONDS,
         )
         if done.returncode:
             raise StackError(f"{arguments} failed:\n{done.stderr[-2000:]}")
