@@ -106,15 +106,17 @@ def _idle(folder: Path, language: str) -> None:
         for one in members
     ]
     trees = [[int(one.name), *descendants(int(one.name))] for one in members]
-    before = sum(cpu_seconds(pid) for tree in trees for pid in tree)
+    before = [sum(map(cpu_seconds, tree)) for tree in trees]
     time.sleep(IDLE_SECONDS)
-    used = sum(cpu_seconds(pid) for tree in trees for pid in tree) - before
+    after = [sum(map(cpu_seconds, tree)) for tree in trees]
+    shares = [(b - a) / IDLE_SECONDS for a, b in zip(before, after, strict=True)]
     _print(
         "idle",
         language=language,
         members=len(pss),
         mean_pss_mib=round(sum(pss) / len(pss) / 1024, 1),
-        cpu_of_a_core=round(used / IDLE_SECONDS / len(members), 5),
+        median_cpu_of_a_core=round(statistics.median(shares), 5),
+        max_cpu_of_a_core=round(max(shares), 5),
     )
 
 
