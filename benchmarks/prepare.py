@@ -22,6 +22,8 @@ from gateway.models import Tool  # noqa: E402
 from gateway.services import access, catalog, sync  # noqa: E402
 from policy import scopes  # noqa: E402
 from policy.holders import TEAM, Holder  # noqa: E402
+from policy.models import Environment, Project, ServiceAccount  # noqa: E402
+from policy.sandbox import TEAM as LEVEL_TEAM  # noqa: E402
 from policy.services import keys, quotas, sandbox, teams  # noqa: E402
 
 DIRECT_TOOL = "add"
@@ -67,6 +69,13 @@ def main(url: str) -> None:
     catalog.set_direct(tool_id=direct.pk, direct=True, actor=SYSTEM, at=at)
     bench = [Holder(TEAM, team.slug)]
     access.give(subjects=[server], holders=bench, reason="bench", actor=SYSTEM, at=at)
+    print(*_keys(account, environment, project))
+
+
+def _keys(
+    account: ServiceAccount, environment: Environment, project: Project
+) -> list[str]:
+    at = now()
     made = [
         keys.create_key(
             service_account=account,
@@ -80,8 +89,10 @@ def main(url: str) -> None:
         for name in ("bench", "bench-team")
     ]
     scope = sandbox.Scope(key=made[1].key)
-    sandbox.set_sandbox_policy(scope=scope, level=TEAM, limits={}, actor=SYSTEM, at=at)
-    print(*(one.text for one in made))
+    sandbox.set_sandbox_policy(
+        scope=scope, level=LEVEL_TEAM, limits={}, actor=SYSTEM, at=at
+    )
+    return [one.text for one in made]
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """A cursor whose statements the server plans once a connection."""
 
 from collections.abc import Generator, Mapping
+from functools import cache
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
+from django.db.models import Model
 
 
 def prepared_cursor() -> CursorWrapper:
@@ -24,6 +26,33 @@ def prepared_cursor() -> CursorWrapper:
     if connection.queries_logged:
         return connection.make_debug_cursor(raw)
     return connection.make_cursor(raw)
+
+
+def insert(row: Model) -> None:
+    """Save a new row as ``save(force_insert=True)`` does, planned once."""
+    statement, fields = _inserting(type(row))
+    values = [
+        field.get_db_prep_save(field.pre_save(row, add=True), connection)
+        for field in fields
+    ]
+    with prepared_cursor() as cursor:
+        cursor.execute(statement, values)
+        row.pk = cursor.fetchone()[0]
+    row._state.adding = False
+    row._state.db = connection.alias
+
+
+@cache
+def _inserting(model: type[Model]) -> tuple[str, list[Any]]:
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    columns = ", ".join(str(field.column) for field in fields)
+    values = ", ".join(f"%s::{field.db_type(connection)}" for field in fields)
+    table, key = model._meta.db_table, model._meta.pk.column
+    return (
+        f"INSERT INTO {table} ({columns}) VALUES ({values}) "  # noqa: S608 - own names
+        f"RETURNING {key}",
+        fields,
+    )
 
 
 # Statements that a connection has planned: before that it takes two round trips.

@@ -8,6 +8,7 @@ from celery.signals import worker_process_shutdown, worker_ready, worker_shutdow
 from audit.actor import Actor
 from core.clock import now
 from gateway import heartbeat, runtime
+from gateway.codemode import tokens
 from gateway.models import Server
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import execute, retention, sweep, sync
@@ -73,6 +74,7 @@ def _warm(sender: object, **_: object) -> None:
     """Boot sandboxes before the first run arrives, where this worker takes runs."""
     queues = getattr(getattr(sender, "app", None), "amqp", None)
     if queues is not None and "runs" in queues.queues.consume_from:
+        tokens.count("read the vocabulary before the first run needs it")
         try:
             runtime.provider()
         except SandboxUnavailable as error:

@@ -14,6 +14,7 @@ from audit.redact import redact
 from audit.registry import EventKind
 from core.canonical import canonical
 from core.ids import new_id
+from core.prepared import insert
 
 ALLOW = "allow"
 DENY = "deny"
@@ -110,7 +111,7 @@ def record(event: EventKind, *, actor: Actor, at: datetime, **details: Any) -> E
 
 def save(event: Event) -> None:
     """Write an event that ``build`` made, in the running transaction."""
-    event.save(force_insert=True)
+    insert(event)
 
 
 _FIELDS = [field for field in Event._meta.concrete_fields if not field.primary_key]

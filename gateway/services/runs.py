@@ -15,6 +15,7 @@ from audit.services.record import DENY, record
 from core.errors import Denied, Invalid, NotFound, QuotaExceeded, TollgateError
 from core.ids import new_id
 from core.jobs import enqueue
+from core.prepared import insert
 from gateway import events
 from gateway.catalog import usable_by
 from gateway.codemode.checks import LANGUAGES
@@ -162,7 +163,7 @@ def _create_run(
         queued_at=at,
         **fields,
     )
-    run.save(force_insert=True)
+    insert(run)
     record(
         events.RUN_SUBMITTED,
         actor=on_behalf_of or principal.actor,
@@ -185,13 +186,15 @@ def _task(principal: Principal, label: str, at: datetime) -> Task:
     if len(label) > 200 or "\x00" in label:
         raise Invalid("A task name has at most 200 printable characters.")
     if not label:
-        return Task.objects.create(
+        task = Task(
             uid=new_id("task"),
             principal=principal.id,
             team=principal.team,
             attempts=1,
             created_at=at,
         )
+        insert(task)
+        return task
     task, _ = Task.objects.get_or_create(
         principal=principal.id,
         label=label,

@@ -11,6 +11,7 @@ from django.db import transaction
 from audit.actor import SYSTEM, Actor
 from audit.services.record import record
 from core.ids import new_id
+from core.prepared import prepared_cursor
 from policy import events
 from policy.models import Approval, ApprovalRoute
 from policy.routing import DEFAULT, Route
@@ -19,6 +20,8 @@ from policy.services.votes import ApprovalClosed as ApprovalClosed
 from policy.services.votes import approval_target
 
 State = Approval.State
+# Asked at the end of every run, most of which have no approval.
+_WITHDRAW = "UPDATE policy_approval SET state = %s WHERE run = %s AND state = %s"
 
 
 decide = votes.decide
@@ -216,7 +219,8 @@ def use(*, approval: Approval, binding: Binding, at: datetime) -> None:
 
 def withdraw(*, run: str) -> None:
     """Close what a run that has ended still asks for."""
-    Approval.objects.filter(run=run, state=State.PENDING).update(state=State.WITHDRAWN)
+    with prepared_cursor() as cursor:
+        cursor.execute(_WITHDRAW, [State.WITHDRAWN, run, State.PENDING])
 
 
 def of_step(*, run: str, step: int) -> Approval | None:
