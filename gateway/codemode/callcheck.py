@@ -2,27 +2,41 @@
 
 import ast
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from gateway.codemode.definitions import ToolDef
-from gateway.codemode.diagnostics import Diagnostic, Source
+from gateway.codemode.diagnostics import Diagnostic
 from gateway.codemode.schemas import Parameters, allows_null, parameters
-from gateway.codemode.stubs import call_line
 from gateway.codemode.validate import ArgumentProblem, Validators, show_path
 
 _TYPE_KINDS = frozenset({"type", "enum", "const"})
-_MISSING = object()
+NO_LITERAL = object()
+Place = TypeVar("Place")
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """What a call passes: expressions by name; `open` when there may be more."""
+@dataclass(frozen=True)
+class Arguments(Generic[Place]):
+    """What a call passes: expressions by name; `open` when there may be more.
 
-    values: dict[str, ast.expr] = field(hash=False)
+    What is `doubtful` may turn out not to be passed.
+    """
+
+    values: dict[str, Place] = field(hash=False)
     open: bool
-    positional: ast.expr | None = None
+    positional: Place | None = None
+    doubtful: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Dialect(Generic[Place]):
+    """How a language says it: literals, places, signatures, and its one way to call."""
+
+    literal: Callable[[Place], Any]
+    at: Callable[[Place, str, str, tuple[str, ...]], Diagnostic]
+    call_line: Callable[[ToolDef], str]
+    takes: str
 
 
 def literal(node: ast.expr) -> Any:
@@ -30,8 +44,8 @@ def literal(node: ast.expr) -> Any:
     try:
         value = ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return _MISSING
-    return value if _is_json(value) else _MISSING
+        return NO_LITERAL
+    return value if _is_json(value) else NO_LITERAL
 
 
 def _is_json(value: Any, depth: int = 0) -> bool:
@@ -47,7 +61,7 @@ def _is_json(value: Any, depth: int = 0) -> bool:
     return value is None or isinstance(value, (str, bool, int, float))
 
 
-def _from_dict(node: ast.Dict) -> Arguments:
+def _from_dict(node: ast.Dict) -> Arguments[ast.expr]:
     values: dict[str, ast.expr] = {}
     is_open = False
     for key, value in zip(node.keys, node.values, strict=True):
@@ -58,11 +72,17 @@ def _from_dict(node: ast.Dict) -> Arguments:
             values |= inner.values
             is_open = is_open or inner.open
         else:
+            # It may replace what stands before it.
+            values = {name: _replaceable(before) for name, before in values.items()}
             is_open = True
     return Arguments(values, is_open)
 
 
-def read_call(call: ast.Call) -> Arguments:
+def _replaceable(node: ast.expr) -> ast.expr:
+    return ast.copy_location(ast.Starred(node, ast.Load()), node)
+
+
+def read_call(call: ast.Call) -> Arguments[ast.expr]:
     """The arguments of `crm.list_orders(…)`."""
     args = call.args
     named = _from_keywords(call.keywords)
@@ -76,11 +96,11 @@ def read_call(call: ast.Call) -> Arguments:
     return _from_mapping(args[0])
 
 
-def _from_mapping(node: ast.expr) -> Arguments:
+def _from_mapping(node: ast.expr) -> Arguments[ast.expr]:
     return _from_dict(node) if isinstance(node, ast.Dict) else Arguments({}, open=True)
 
 
-def _from_keywords(keywords: list[ast.keyword]) -> Arguments:
+def _from_keywords(keywords: list[ast.keyword]) -> Arguments[ast.expr]:
     values: dict[str, ast.expr] = {}
     is_open = False
     for keyword in keywords:
@@ -100,7 +120,7 @@ def _is_no_mapping(node: ast.expr) -> bool:
     )
 
 
-def read_call_tool(call: ast.Call) -> tuple[str, Arguments] | None:
+def read_call_tool(call: ast.Call) -> tuple[str, Arguments[ast.expr]] | None:
     """Name and arguments of `call_tool("crm.list_orders", {…})`, None if unclear."""
     if not call.args or not isinstance(call.args[0], ast.Constant):
         return None
@@ -108,7 +128,7 @@ def read_call_tool(call: ast.Call) -> tuple[str, Arguments] | None:
     if not isinstance(name, str):
         return None
     named = _from_keywords(call.keywords)
-    given = Arguments({}, open=False)
+    given: Arguments[ast.expr] = Arguments({}, open=False)
     if len(call.args) == 2:
         given = _from_mapping(call.args[1])
     elif len(call.args) > 2:
@@ -116,12 +136,12 @@ def read_call_tool(call: ast.Call) -> tuple[str, Arguments] | None:
     return name, Arguments(given.values | named.values, given.open or named.open)
 
 
-class CallChecker:
+class CallChecker(Generic[Place]):
     """Faults of single calls, each certain whatever the script does elsewhere."""
 
-    def __init__(self, validators: Validators, source: Source) -> None:
+    def __init__(self, validators: Validators, dialect: Dialect[Place]) -> None:
         self._validators = validators
-        self._source = source
+        self._dialect = dialect
         self._takes: dict[str, Parameters] = {}
         self._lines: dict[str, str] = {}
 
@@ -134,22 +154,23 @@ class CallChecker:
     def _line(self, tool: ToolDef) -> tuple[str]:
         name = tool.full_name
         if name not in self._lines:
-            self._lines[name] = call_line(tool)
+            self._lines[name] = self._dialect.call_line(tool)
         return (self._lines[name],)
 
     def check(
-        self, tool: ToolDef, call: ast.Call, given: Arguments
+        self, tool: ToolDef, call: Place, given: Arguments[Place]
     ) -> Iterator[Diagnostic]:
         if given.positional is not None:
-            yield self._source.at(
+            yield self._dialect.at(
                 given.positional,
                 "positional_argument",
-                f"{tool.full_name} takes keyword arguments only.",
+                f"{tool.full_name} takes {self._dialect.takes}.",
                 self._line(tool),
             )
             return
         takes = self._parameters(tool)
-        unknown = [name for name in given.values if name not in takes.properties]
+        sure = [name for name in given.values if name not in given.doubtful]
+        unknown = [name for name in sure if name not in takes.properties]
         if takes.closed:
             for name in unknown:
                 yield self._unknown(tool, given.values[name], name, takes.properties)
@@ -157,7 +178,7 @@ class CallChecker:
             missing = sorted(takes.required - given.values.keys())
             if missing:
                 names = ", ".join(repr(name) for name in missing)
-                yield self._source.at(
+                yield self._dialect.at(
                     call,
                     "missing_argument",
                     f"{tool.full_name} needs {names}.",
@@ -168,13 +189,13 @@ class CallChecker:
     def _unknown(
         self,
         tool: ToolDef,
-        node: ast.expr,
+        node: Place,
         name: str,
         known: Mapping[str, Any],
     ) -> Diagnostic:
         close = difflib.get_close_matches(name, list(known), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        return self._source.at(
+        return self._dialect.at(
             node,
             "unknown_argument",
             f"{tool.full_name} has no argument {name!r}.{hint}",
@@ -182,13 +203,13 @@ class CallChecker:
         )
 
     def _wrong_values(
-        self, tool: ToolDef, values: dict[str, ast.expr], takes: Parameters
+        self, tool: ToolDef, values: dict[str, Place], takes: Parameters
     ) -> Iterator[Diagnostic]:
         known = takes.properties
         literals: dict[str, Any] = {}
         for name, node in values.items():
-            value = literal(node)
-            if value is _MISSING or name not in known:
+            value = self._dialect.literal(node)
+            if value is NO_LITERAL or name not in known:
                 continue
             # An optional argument left at None is left out of the call.
             omitted = value is None and name not in takes.required
@@ -204,7 +225,7 @@ class CallChecker:
             text = f"{tool.full_name}: {where} {problem.message}."
             if problem.suggestion:
                 text += f" {problem.suggestion}"
-            yield self._source.at(values[name], code, text, self._line(tool))
+            yield self._dialect.at(values[name], code, text, self._line(tool))
 
 
 def _by_argument(

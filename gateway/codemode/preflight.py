@@ -13,6 +13,8 @@ from gateway.codemode.bindings import Bindings
 from gateway.codemode.callcheck import (
     Arguments,
     CallChecker,
+    Dialect,
+    literal,
     read_call,
     read_call_tool,
 )
@@ -179,7 +181,10 @@ class _Analysis:
         self._catalog = catalog
         self._source = Source(code)
         self._names: Bindings = bindings.read(parsed.tree)
-        self._calls = CallChecker(validators, self._source)
+        python: Dialect[ast.expr] = Dialect(
+            literal, self._source.at, call_line, "keyword arguments only"
+        )
+        self._calls = CallChecker(validators, python)
         self._servers = sorted({tool.server for tool in catalog.values()})
         self._known: list[ast.Call] = []
         self._unknown: dict[Diagnostic, str] = {}
@@ -245,7 +250,7 @@ class _Analysis:
 
     def _call(self, call: ast.Call) -> Iterator[Diagnostic]:
         full_name = self._names.tool_of(call.func)
-        given: Arguments
+        given: Arguments[ast.expr]
         if full_name is not None:
             given = read_call(call)
         elif self._names.is_call_tool(call.func):

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from gateway.codemode import tsawaits
+from gateway.codemode.callcheck import CallChecker, Dialect
 from gateway.codemode.definitions import ToolDef
 from gateway.codemode.diagnostics import Diagnostic
 from gateway.codemode.preflight import (
@@ -14,8 +16,10 @@ from gateway.codemode.preflight import (
     suggest,
     text_fault,
 )
+from gateway.codemode.tscalls import Value, read_arguments
 from gateway.codemode.tstokens import IDENTIFIER, OTHER, STRING, Token, tokenize
 from gateway.codemode.typescript import camel_case, typescript_call_line
+from gateway.codemode.validate import Validators
 
 _TOOLS, _CALL_TOOL = "tools", "callTool"
 _DOTS = frozenset((".", "?."))
@@ -25,6 +29,7 @@ _BINDING = frozenset(
 )
 _BEFORE_VALUE = frozenset(("=", "return", "of", "in", "=>"))
 _NOTHING = Token(OTHER, "", 0)
+_validators = Validators()
 
 
 def check(
@@ -32,8 +37,8 @@ def check(
 ) -> Preflight:
     """Check a script; never raises, whatever the text, and runs nothing of it.
 
-    Syntax is checked in the sandbox, before the first call; here only names of tools,
-    and those only where nothing else in the script could be meant.
+    Syntax is checked in the sandbox, before the first call; here tools and their
+    arguments, and those only where nothing else in the script could be meant.
     """
     fault = text_fault(code, max_chars)
     if fault is not None:
@@ -46,14 +51,14 @@ def check(
             "empty_script", "The script is empty: write TypeScript.", 1, 1
         )
         return Preflight((empty,), uses_await=True, tools=())
-    names = _Names(code, tokens, catalog)
+    names = _Calls(code, tokens, catalog)
     found = list(dict.fromkeys(names.check()))[:MAX_DIAGNOSTICS]
     shown = tuple(names.with_suggestions(found))
     return Preflight(shown, uses_await=True, tools=tuple(names.used))
 
 
-class _Names:
-    """The tools that a script names, in the order of their places."""
+class _Calls:
+    """The tools that a script names and calls, in the order of their places."""
 
     def __init__(
         self, code: str, tokens: list[Token], catalog: Mapping[str, ToolDef]
@@ -68,11 +73,19 @@ class _Names:
         for known in self._servers.values():
             for name, full_name in list(known.items()):
                 known.setdefault(camel_case(name), full_name)
+        typescript: Dialect[Value] = Dialect(
+            lambda given: given.value,
+            lambda given, *said: self._at(given.token, *said),
+            typescript_call_line,
+            "one object of named arguments",
+        )
+        self._checker = CallChecker(_validators, typescript)
+        self._made: list[tsawaits.Made] = []
         self._unknown: dict[Diagnostic, str] = {}
         self.used: dict[str, None] = {}
 
     def check(self) -> Iterator[Diagnostic]:
-        """What is named and is not there."""
+        """What is named and is not there, called wrongly, or not waited for."""
         has_tools = not self._is_bound(_TOOLS)
         has_call_tool = not self._is_bound(_CALL_TOOL)
         for index, token in enumerate(self._tokens):
@@ -82,6 +95,13 @@ class _Names:
                 yield from self._path(index)
             elif token.text == _CALL_TOOL and has_call_tool:
                 yield from self._call_tool(index)
+        for call in tsawaits.forgotten(self._tokens, self._made):
+            yield self._at(
+                self._tokens[call.first],
+                "missing_await",
+                f"{call.name}(…) gives a promise: await it before its value is used.",
+                (f"(await {call.name}(…))",),
+            )
 
     def with_suggestions(self, found: list[Diagnostic]) -> Iterator[Diagnostic]:
         """The same, with signatures of tools that were meant; for the first few."""
@@ -127,6 +147,8 @@ class _Names:
             return
         if name.text in known:
             self.used.setdefault(known[name.text])
+            shown = f"tools.{server.text}.{name.text}"
+            yield from self._call(index, index + 5, index + 6, known[name.text], shown)
         else:
             full_name = f"{server.text}.{name.text}"
             yield self._unknown_tool(self._tokens[index], full_name)
@@ -140,27 +162,48 @@ class _Names:
         full_name = name.text[1:-1]
         if full_name in self._catalog:
             self.used.setdefault(full_name)
+            after = index + (4 if self._text(index + 3) == "," else 3)
+            yield from self._call(index, index + 1, after, full_name, _CALL_TOOL)
         elif "\\" not in full_name:
             yield self._unknown_tool(name, full_name)
+
+    def _call(
+        self, first: int, bracket: int, arguments: int, full_name: str, shown: str
+    ) -> Iterator[Diagnostic]:
+        """The call of a known tool: tokens of its name, its bracket, its argument."""
+        if self._text(bracket) != "(" or self._text(first - 1) == "new":
+            return
+        made = tsawaits.made(self._tokens, first, bracket, shown)
+        if made is None:
+            return
+        self._made.append(made)
+        given = read_arguments(self._tokens, arguments)
+        place = Value(self._tokens[first])
+        yield from self._checker.check(self._catalog[full_name], place, given)
 
     def _unknown_server(self, token: Token, server: str) -> Diagnostic:
         servers = sorted(self._servers)
         shown = difflib.get_close_matches(server, servers, n=3) or servers[:10]
         hints = (f"Servers: {', '.join(shown)}",) if shown else ()
         return self._at(
-            token, f"There is no tool server {server!r} for this key.", hints
+            token,
+            "unknown_tool",
+            f"There is no tool server {server!r} for this key.",
+            hints,
         )
 
     def _unknown_tool(self, token: Token, full_name: str) -> Diagnostic:
         shown = full_name if len(full_name) <= 100 else f"{full_name[:100]}…"
-        found = self._at(token, f"There is no tool {shown!r} for this key: use search.")
+        found = self._at(
+            token,
+            "unknown_tool",
+            f"There is no tool {shown!r} for this key: use search.",
+        )
         self._unknown[found] = full_name[:100]
         return found
 
     def _at(
-        self, token: Token, message: str, hints: tuple[str, ...] = ()
+        self, token: Token, code: str, message: str, hints: tuple[str, ...] = ()
     ) -> Diagnostic:
-        before = self._code[: token.position]
-        line = before.count("\n") + 1
-        column = token.position - (before.rfind("\n") + 1) + 1
-        return Diagnostic("unknown_tool", message, line, column, hints)
+        column = token.position - self._code.rfind("\n", 0, token.position)
+        return Diagnostic(code, message, token.line, column, hints)

@@ -26,9 +26,9 @@ def codes(code: str) -> list[str]:
     "code",
     [
         'return await tools.crm.listOrders({since: "2026-04-01"})',
-        "return await tools.crm.list_orders()",
-        "return await tools?.crm?.listOrders({})",
-        'return await callTool("crm.list_orders", {})',
+        "return await tools.crm.get_customers()",
+        "return await tools?.crm?.getCustomers({})",
+        'return await callTool("crm.list_orders", {since: ""})',
         "const { crm } = tools;\nreturn crm.listOrders()",
         "return tools",
         "// tools.crm.nothing()\n/* tools.no.such */ return 1",
@@ -39,6 +39,8 @@ def codes(code: str) -> list[str]:
         'callTool("crm." + name)',
         "tools[name].nothing()",
         "tools.crm[name]()",
+        'if (x) /"/.test(y); return tools.mail.send()',
+        "return a.of / 2 + tools / 2",
     ],
 )
 def test_nothing_is_said_against_a_right_script(code: str) -> None:
@@ -56,7 +58,9 @@ def test_nothing_is_said_against_a_right_script(code: str) -> None:
         "const { a: tools } = x; tools.crm.nothing()",
         "for (const tools of all) tools.crm.nothing()",
         "function callTool(x) {} callTool('a.b')",
-        'if (x) /"/.test(y); tools.crm.nothing()',
+        "x = {} / 2; tools.crm.nothing() / 3",
+        "i++ / 2; tools.crm.nothing() / 3",
+        "x! / 2; tools.crm.nothing() / 3",
         "`${",
     ],
 )
@@ -72,6 +76,7 @@ def test_what_is_not_certain_is_left_alone(code: str) -> None:
         ("return `${await tools.crm.nothing()}`", 1, 17, "'crm.nothing'"),
         ("await callTool('crm.nothing', {})", 1, 16, "'crm.nothing'"),
         ("a / tools.crm.nothing() / b", 1, 5, "'crm.nothing'"),
+        ('if (x) /"/.test(y); tools.crm.nothing()', 1, 21, "'crm.nothing'"),
         ("const f = tools.crm.nothing;", 1, 11, "'crm.nothing'"),
     ],
 )
@@ -92,7 +97,8 @@ def test_the_signature_that_was_meant_is_suggested() -> None:
 
 def test_the_tools_a_script_names_are_listed_once() -> None:
     found = checked(
-        "await tools.mail.send(); await tools.crm.listOrders(); tools.mail.send();"
+        "await tools.mail.send(); await tools.crm.listOrders({since});"
+        "tools.mail.send();"
         "callTool('crm.get_customers')"
     )
     assert found.tools == ("mail.send", "crm.list_orders", "crm.get_customers")
