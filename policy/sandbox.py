@@ -27,6 +27,7 @@ LIMITS: dict[str, Bound] = {
     "wall_seconds": Bound("Wall time", "s", 60, 0.1, 900, whole=False),
     "cpu_seconds": Bound("CPU time", "s", 10, 0.1, 600, whole=False),
     "memory_mb": Bound("Memory", "MiB", 256, 32, 2_048),
+    "tmp_mb": Bound("Files in /tmp", "MiB", 16, 1, 256),
     "processes": Bound("Threads", "", 32, 1, 256),
     "stdout_bytes": Bound("Output kept", "bytes", 65_536, 0, 1_048_576),
     "result_bytes": Bound("Result", "bytes", 1_048_576, 1_024, 8_388_608),

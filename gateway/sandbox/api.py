@@ -18,6 +18,8 @@ class Limits:
     """CPU seconds of the sandbox's process tree; waiting for a tool costs none."""
     memory_mb: int = 256
     """MiB of the sandbox: memory of the script plus its files in /tmp."""
+    tmp_mb: int = 16
+    """MiB of files in /tmp, which count as memory too."""
     processes: int = 32
     """Threads of the script; new processes are refused whatever the number."""
     stdout_bytes: int = 65_536

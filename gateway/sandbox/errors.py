@@ -43,6 +43,8 @@ HOST_MESSAGES = {
 MESSAGES = HOST_MESSAGES | {
     "memory": "The script used more than {memory_mb} MiB of memory: keep fewer rows at "
     "a time",
+    "tmp_full": "The script wrote more than {tmp_mb} MiB to /tmp: keep data in "
+    "variables, or remove files that are no longer needed",
     "processes": "The script started more than {processes} threads, or a process: use "
     "asyncio.gather for parallel calls",
     "output_too_large": "The result is larger than {result_bytes} bytes: return fewer "

@@ -48,7 +48,11 @@ class Levels:
             )
         self._allowed = tuple(allowed)
         self._gvisor = GVisorProvider(
-            work_dir, size=size, typescript_size=typescript_size
+            work_dir,
+            size=size,
+            typescript_size=typescript_size,
+            # Else the first run waits while its image is built and booted.
+            ahead=("typescript",) if typescript_size else (),
         )
         self._team = TeamProvider(work_dir / "teams", self._gvisor)
         self._bare = MontyProvider()

@@ -7,11 +7,12 @@ import secrets
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gateway.sandbox import image
-from gateway.sandbox.api import JSON, Job, OnCall, Result, ScriptError, Usage
+from gateway.sandbox.api import JSON, Job, Limits, OnCall, Result, ScriptError, Usage
 from gateway.sandbox.channel import Failed
 from gateway.sandbox.conversation import CallFailed, Conversation, value_of
 from gateway.sandbox.errors import (
@@ -20,10 +21,10 @@ from gateway.sandbox.errors import (
     SandboxUnavailable,
     Violation,
 )
-from gateway.sandbox.fleet import Fleet
+from gateway.sandbox.fleet import Fleet, Fleets
 from gateway.sandbox.namespace import Namespace
 from gateway.sandbox.runsc import find_runsc
-from gateway.sandbox.runtimes import RUNTIMES
+from gateway.sandbox.runtimes import RUNTIMES, Runtime
 from gateway.sandbox.watch import Watch, Watched
 
 _log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ _HEAP_EXHAUSTED = "heap out of memory"  # V8's last words
 class GVisorProvider:
     """Warm sandboxes for each language; everything it makes lies in `work_dir`.
 
-    Those for Python are booted at the start, others at the first run that needs one.
+    Those for Python are booted at the start, others ahead or at the first run.
     """
 
     name = "gvisor"
@@ -52,10 +53,12 @@ class GVisorProvider:
         platform: str = "",
         boots: int = 0,
         typescript_size: int = 1,
+        ahead: Sequence[str] = (),
     ) -> None:
         """Without `runsc` the installed one is found, without `platform` tested.
 
-        Without `boots` as many sandboxes are booted at once as there are cores.
+        Without `boots` as many sandboxes are booted at once as there are cores. Those
+        of the languages in `ahead` are made in the background after the start.
         """
         self._work_dir = work_dir.resolve()
         self._sizes = {_PYTHON: size, "typescript": typescript_size}
@@ -65,8 +68,7 @@ class GVisorProvider:
         self._lock = threading.Lock()
         self._open = False
         self._closing = False
-        self._fleets: dict[str, Fleet] = {}
-        self._preparing = threading.Lock()
+        self._ahead = tuple(ahead)
         self._runs = 0
 
     def start(self) -> None:
@@ -84,12 +86,21 @@ class GVisorProvider:
                 self._tear_down()
             self._set_up()
             self._open = True
-            python = self._fleets[_PYTHON]
-        python.pool.fill()
+            self._python.pool.fill()
+            for language in self._ahead:
+                threading.Thread(
+                    target=self._prepare, args=(language,), name="sandbox-ahead"
+                ).start()
+
+    def _prepare(self, language: str) -> None:
+        try:
+            self._fleets.of(language, Limits()).pool.fill()
+        except SandboxUnavailable as reason:
+            if not self._closing:
+                _log.warning("no sandbox for %s: %s", language, reason)
 
     def _set_up(self) -> None:
         self._runsc = find_runsc(self._runsc_wish, self._work_dir)
-        built = image.build(self._work_dir / "image", _PYTHON)
         runs = self._work_dir / "runners"
         runs.mkdir(parents=True, exist_ok=True)
         sweep(runs)
@@ -99,53 +110,35 @@ class GVisorProvider:
         self._namespace = Namespace()
         try:
             self._namespace.start(self._claim)
-            python = self._make_fleet(_PYTHON, built, self._platform_wish)
+            self._fleets = Fleets(self._folder, self._make_fleet)
+            self._platform = self._platform_wish
+            self._python = self._fleets.of(_PYTHON, Limits())
+            self._platform = self._python.plan.platform
         except SandboxUnavailable:
             self._namespace.close()
             self._remove_folder()
             raise
-        self._fleets = {_PYTHON: python}
         self._watch = Watch()
         self._executor = ThreadPoolExecutor(_CALL_THREADS, "sandbox-call")
 
-    def _make_fleet(self, language: str, built: image.Image, platform: str) -> Fleet:
+    def _make_fleet(self, runtime: Runtime, folder: Path) -> Fleet:
+        usual = RUNTIMES[runtime.language] is runtime
         return Fleet(
-            language,
-            self._folder,
-            built,
+            runtime,
+            folder,
+            image.build(self._work_dir / "image", runtime.language),
             self._namespace,
             self._runsc,
-            platform,
-            size=self._sizes[language],
+            self._platform,
+            size=self._sizes[runtime.language] if usual else 1,
             boots=self._boots,
         )
-
-    def _fleet(self, language: str) -> Fleet:
-        """The sandboxes of a language; the first call makes them, in seconds.
-
-        Raises SandboxUnavailable.
-        """
-        self.start()
-        fleet = self._fleets.get(language)
-        if fleet is not None:
-            return fleet
-        with self._preparing:
-            if language not in self._fleets:
-                built = image.build(self._work_dir / "image", language)
-                platform = self._fleets[_PYTHON].plan.platform
-                self._fleets[language] = self._make_fleet(language, built, platform)
-            if self._closing:
-                raise SandboxUnavailable("the sandbox provider is closed")
-            return self._fleets[language]
 
     def _tear_down(self) -> None:
         self._open = False
         self._watch.end_all("cancelled" if self._closing else "sandbox_died")
         self._watch.wait_until_idle(_CLOSE_SECONDS)
-        with self._preparing:
-            for fleet in self._fleets.values():
-                fleet.pool.close()
-            self._fleets = {}
+        self._fleets.close()
         self._namespace.close()
         self._executor.shutdown(wait=True)
         self._watch.close()
@@ -164,7 +157,8 @@ class GVisorProvider:
 
         for attempt in (1, 2):
             try:
-                pool = self._fleet(job.language).pool
+                self.start()
+                pool = self._fleets.of(job.language, job.limits).pool
                 watch = self._watch
                 member = pool.acquire(_ACQUIRE_SECONDS, is_cancelled)
             except SandboxUnavailable as reason:
@@ -250,14 +244,10 @@ class GVisorProvider:
 
     def describe(self) -> dict[str, JSON]:
         """See Provider.describe."""
-        python = self._fleets.get(_PYTHON)
-        if not self._open or python is None:
+        if not self._open:
             return {"provider": self.name, "open": False}
-        others = {
-            language: fleet.describe()
-            for language, fleet in list(self._fleets.items())
-            if language != _PYTHON
-        }
+        python, kinds = self._python, self._fleets.describe()
+        kinds.pop(_PYTHON, None)
         return {
             "provider": self.name,
             "open": True,
@@ -267,7 +257,7 @@ class GVisorProvider:
             "running": self._watch.running,
             "runs": self._runs,
             **python.describe(),
-            **others,
+            **kinds,
         }
 
 

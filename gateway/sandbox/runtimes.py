@@ -1,6 +1,6 @@
 """What runs in a sandbox, one runtime for each language of scripts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.sandbox.api import Limits
 from gateway.sandbox.image import HARNESS, LIBRARIES, NODE, PYTHON, ZONES
@@ -9,6 +9,8 @@ MEMORY_CEILING = 4 << 30  # hard RLIMIT_AS; the harness lowers it to the run's l
 THREAD_CEILING = 256
 _NODE_HEADROOM_MB = 64  # Node itself: its memory outside the heap of scripts
 _NODE_THREADS = 8  # Node's own, beside those of a script
+_NODE_MEMORY_MB = (128, 256, 512, 1_024, 2_048)  # what a heap may be made for
+_HEAP_FLAG = "--max-old-space-size="
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Runtime:
     """Hard and soft limit; None where the runtime cannot live under one."""
     system_calls: frozenset[str]
     """All it may make, `clone` for threads aside."""
+    tmp_mb: int = Limits().tmp_mb
 
 
 # No socket, execve, kill, ptrace, mount, namespaces or keys in either list: those are
@@ -86,7 +89,9 @@ RUNTIMES = {
             "--no-addons",
             "--disable-sigusr1",  # no inspector thread
             "--v8-pool-size=0",  # none for the compiler and the collector either
-            f"--max-old-space-size={Limits().memory_mb - _NODE_HEADROOM_MB}",
+            # Twice as much garbage would pile up before it is collected.
+            "--max-semi-space-size=8",
+            f"{_HEAP_FLAG}{Limits().memory_mb - _NODE_HEADROOM_MB}",
             f"{HARNESS}/node/main.js",
         ),
         environment=(*_ENVIRONMENT, "UV_THREADPOOL_SIZE=2"),
@@ -95,3 +100,33 @@ RUNTIMES = {
         system_calls=_BOTH,
     ),
 }
+
+
+def runtime_for(language: str, limits: Limits) -> tuple[str, Runtime]:
+    """The runtime that a job with these limits needs, and a name for its kind.
+
+    The size of /tmp and, for Node, of the heap and the number of threads are settled
+    when a sandbox starts, and none starts for one job alone: so there is a kind for
+    each of them. Of heaps there are a few, and a job gets the next larger one; what
+    it may use is bounded from outside in any case.
+    """
+    runtime = replace(RUNTIMES[language], tmp_mb=limits.tmp_mb)
+    settled = [limits.tmp_mb]
+    if runtime.address_space is None:
+        memory = _heap_for(limits.memory_mb)
+        settled += [memory, limits.processes]
+        heap = f"{_HEAP_FLAG}{memory - _NODE_HEADROOM_MB}"
+        arguments = tuple(
+            heap if argument.startswith(_HEAP_FLAG) else argument
+            for argument in runtime.arguments
+        )
+        threads = limits.processes + _NODE_THREADS
+        runtime = replace(runtime, arguments=arguments, threads=threads)
+    if runtime == RUNTIMES[language]:
+        return language, RUNTIMES[language]
+    return "/".join([language, *map(str, settled)]), runtime
+
+
+def _heap_for(memory_mb: int) -> int:
+    larger = (size for size in _NODE_MEMORY_MB if size >= memory_mb)
+    return next(larger, _NODE_MEMORY_MB[-1])

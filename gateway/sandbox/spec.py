@@ -43,7 +43,8 @@ def _limits(runtime: Runtime) -> list[dict[str, object]]:
     return [
         *([_limit("RLIMIT_AS", *address_space)] if address_space else []),
         _limit("RLIMIT_NOFILE", 64),
-        _limit("RLIMIT_FSIZE", 16 << 20),
+        # one file more than all of /tmp, so that it is /tmp that is full
+        _limit("RLIMIT_FSIZE", (runtime.tmp_mb + 1) << 20),
         _limit("RLIMIT_NPROC", runtime.threads),
         _limit("RLIMIT_CORE", 0),
         # below 64 KiB every system call becomes 6 to 10 times slower
@@ -80,7 +81,13 @@ def bundle(image: Path, runtime: Runtime) -> dict[str, object]:
                 "destination": "/tmp",  # noqa: S108 - inside the sandbox
                 "type": "tmpfs",
                 "source": "tmpfs",
-                "options": ["size=16m", "noexec", "nosuid", "nodev", "mode=1777"],
+                "options": [
+                    f"size={runtime.tmp_mb}m",
+                    "noexec",
+                    "nosuid",
+                    "nodev",
+                    "mode=1777",
+                ],
             },
         ],
         "linux": {

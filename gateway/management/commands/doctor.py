@@ -9,7 +9,7 @@ from gateway.diagnosis import diagnose
 
 
 class Command(BaseCommand):
-    help = "Check PostgreSQL, Redis, workers, sandbox, clock, keys and disk."
+    help = "Check PostgreSQL, Redis, workers, sandboxes, clock, keys and disk."
     requires_system_checks: list[str] = []
 
     def handle(self, *_: Any, **__: Any) -> None:

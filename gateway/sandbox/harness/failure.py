@@ -2,6 +2,7 @@
 
 import builtins
 import difflib
+import errno
 import sys
 import types
 from typing import Any
@@ -41,6 +42,8 @@ def _code(error: BaseException) -> str:
             return error.code
         case MemoryError():
             return "memory"
+        case OSError() if error.errno in {errno.ENOSPC, errno.EFBIG}:
+            return "tmp_full"
         case ProcessRefused():
             return "processes"
         case RuntimeError() if str(error) == "can't start new thread":

@@ -36,6 +36,7 @@ function codeOf(error) {
   if (error instanceof LimitReached) return error.code;
   if (error instanceof ToolError) return "tool_error";
   if (isProcess(error)) return "processes";
+  if (error instanceof Error && ["ENOSPC", "EFBIG"].includes(error.code)) return "tmp_full";
   return "script_error";
 }
 

@@ -57,11 +57,16 @@ ENDED = [
     ("import os\ndepth = 0\nwhile True:\n    os.mkdir('d')\n    os.chdir('d')",
      None, {"cpu_seconds": 1.0}),
     ("import os\nx = [os.pipe() for _ in range(1_000)]", "script_error", {}),
-    ("open('/tmp/x', 'wb').write(b'x' * (32 << 20))", "script_error", {}),
+    ("open('/tmp/x', 'wb').write(b'x' * (32 << 20))", "tmp_full", {}),
+    ("open('/tmp/x', 'wb').write(b'x' * (3 << 20))", "tmp_full", {"tmp_mb": 2}),
+    ("for i in range(1 << 20):\n"
+     "    try: open(f'/tmp/{i}', 'w').write('x' * (1 << 20))\n"
+     "    except OSError as error: last = error\n"
+     "    if i == 64: raise last", "tmp_full", {}),
     ("import os\nx = [os.open('/dev/null', 0) for _ in range(1_000)]",
      "script_error", {}),
     ("x = [open(f'/tmp/{i}', 'w').write('x' * (1 << 20)) for i in range(64)]",
-     "script_error", {}),
+     "tmp_full", {}),
 ]  # fmt: skip
 
 

@@ -64,9 +64,13 @@ ENDED = [
      "for (let i = 0; i < 1_000; i++) openSync('/dev/null')", "script_error", {}),
     ("for (let i = 0; i < 64; i++)\n"
      "  require('fs').writeFileSync(`/tmp/${i}`, 'x'.repeat(1 << 20))",
-     "script_error", {}),
-    ("require('fs').writeFileSync('/tmp/x', Buffer.alloc(32 << 20))",
-     "script_error sandbox_died", {}),
+     "tmp_full", {}),
+    ("require('fs').writeFileSync('/tmp/x', Buffer.alloc(32 << 20))", "tmp_full", {}),
+    ("require('fs').writeFileSync('/tmp/x', Buffer.alloc(3 << 20))", "tmp_full",
+     {"tmp_mb": 2}),
+    ("const { Worker } = require('worker_threads');\n"
+     "for (let i = 0; i < 9; i++) new Worker('setInterval(() => 0, 9)', {eval: true})"
+     "\n" + SLEEP, "processes memory sandbox_died", {"processes": 1}),
     ("for (let i = 0; ; i++) require('fs').writeFileSync(`/tmp/${i}`, '')",
      "cpu_time wall_time memory script_error", {"cpu_seconds": 2.0}),
     ("process.on('SIGTERM', () => 0); process.on('exit', () => { while (true); });\n"

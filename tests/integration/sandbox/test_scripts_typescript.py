@@ -328,3 +328,36 @@ def test_both_languages_run_at_once(run: Run, run_typescript: Run) -> None:
     for thread in threads:
         thread.join()
     assert sorted(results) == [(n, n) for n in range(6)]
+
+
+FILL = """
+const rows: number[][] = [];
+for (let i = 0; i < {mb} * 8; i++) rows.push(new Array(16_384).fill(i + 0.5));
+return rows.length / 8;
+"""
+
+
+def test_a_script_may_use_the_memory_it_is_allowed(run_typescript: Run) -> None:
+    script = FILL.replace("{mb}", "350")
+    result = run_typescript(script)
+    assert result.error is not None
+    assert result.error.code == "memory"
+    result = run_typescript(script, memory_mb=500, wall_seconds=30)
+    assert result.error is None
+    assert result.value == 350
+    result = run_typescript(script, memory_mb=300)
+    assert result.error is not None
+    assert result.error.code == "memory"
+
+
+def test_garbage_is_not_counted_as_use(run_typescript: Run) -> None:
+    result = run_typescript(
+        "let sum = 0;\n"
+        "for (let i = 0; i < 400; i++) sum += new Array(16_384).fill(i).length;\n"
+        "for (let i = 0; i < 300_000; i++) "
+        "sum += JSON.stringify({i, at: [i]}).length;\n"
+        "return sum > 0",
+        memory_mb=128,
+    )
+    assert result.error is None
+    assert result.usage.peak_memory_bytes < 128 << 20
