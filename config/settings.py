@@ -185,6 +185,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-results": {"task": "gateway.forget_results", "schedule": 3600.0},
     "check-servers": {"task": "gateway.check_servers", "schedule": 60.0},
     "escalate-approvals": {"task": "policy.escalate_approvals", "schedule": 10.0},
+    "find-notifications": {"task": "policy.find_notifications", "schedule": 5.0},
 }
 
 REST_FRAMEWORK = {
@@ -240,4 +241,17 @@ RUN_LEASE_SECONDS = env.number("TOLLGATE_RUN_LEASE_SECONDS", 30)
 CALL_LONGEST_SECONDS = env.number("TOLLGATE_CALL_LONGEST_SECONDS", 120)
 RESULT_DAYS = env.number("TOLLGATE_RESULT_DAYS", 30)
 APPROVAL_SECONDS = env.number("TOLLGATE_APPROVAL_SECONDS", 86_400)
+# One message to one receiver may take this long in all.
+NOTIFY_SECONDS = env.number("TOLLGATE_NOTIFY_SECONDS", 5)
+# Hosts and networks inside the perimeter that webhooks may be sent to.
+WEBHOOK_PRIVATE_HOSTS = env.words("TOLLGATE_WEBHOOK_PRIVATE_HOSTS")
+# Without a host no mail is sent, and its messages say so.
+EMAIL_HOST = env.text("TOLLGATE_EMAIL_HOST")
+EMAIL_PORT = env.number("TOLLGATE_EMAIL_PORT", 25)
+EMAIL_HOST_USER = env.text("TOLLGATE_EMAIL_USER")
+EMAIL_HOST_PASSWORD = env.text("TOLLGATE_EMAIL_PASSWORD")
+EMAIL_USE_TLS = env.flag("TOLLGATE_EMAIL_STARTTLS", default=False)
+EMAIL_USE_SSL = env.flag("TOLLGATE_EMAIL_TLS", default=False)
+EMAIL_TIMEOUT = NOTIFY_SECONDS
+DEFAULT_FROM_EMAIL = env.text("TOLLGATE_EMAIL_FROM", "tollgate@localhost")
 SCRIPT_MAX_CHARACTERS = env.number("TOLLGATE_SCRIPT_MAX_CHARACTERS", 100_000)

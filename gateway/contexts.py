@@ -78,6 +78,10 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
             Place("People", "people", "user", "u", can.IDENTITY_ADMIN),
             Place("Keys", "keys", "key", "k", can.IDENTITY_READ),
             Place("Environments", "environments", "world", "e", can.IDENTITY_READ),
+            Place(
+                "Approver groups", "approver_groups", "check", "h", can.IDENTITY_READ
+            ),
+            Place("Notifications", "notifications", "bell", "n", can.IDENTITY_ADMIN),
             Place("System", "system", "list-details", "y", can.IDENTITY_ADMIN),
         ),
     ),

@@ -1,11 +1,18 @@
 """The people behind an audience: who may decide, and who has to be told."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 
-from policy.models import Approval, Membership, User
-from policy.routing import APPROVER, Audience
+from core.errors import NotFound
+from policy.models import (
+    Approval,
+    ApproverGroup,
+    Membership,
+    NotificationChannel,
+    User,
+)
+from policy.routing import APPROVER, Audience, Route
 
 _MOST_NAMED = 5
 Role = Membership.Role
@@ -55,3 +62,44 @@ def _names(audience: Audience, team: str, without: Collection[str]) -> dict[str,
         one.username: one.get_full_name() or one.username
         for one in people[:_MOST_NAMED]
     }
+
+
+def groups() -> QuerySet[ApproverGroup]:
+    """Approver groups with their people, by name."""
+    people = Prefetch("people", queryset=User.objects.order_by("username"))
+    return ApproverGroup.objects.prefetch_related(people).order_by("name", "pk")
+
+
+def group(slug: str) -> ApproverGroup:
+    """One approver group. Raises NotFound."""
+    found = groups().filter(slug=slug).first()
+    if found is None:
+        raise NotFound(f"There is no approver group {slug[:40]}.")
+    return found
+
+
+def missing_groups(routes: Iterable[Route]) -> tuple[str, ...]:
+    """Groups that these routes name and that do not exist."""
+    named = {name for route in routes for name in route.groups}
+    known = ApproverGroup.objects.filter(slug__in=named)
+    return tuple(sorted(named - set(known.values_list("slug", flat=True))))
+
+
+def channels() -> QuerySet[NotificationChannel]:
+    """Notification channels with ``queued`` and ``dead`` messages, by name."""
+    return (
+        NotificationChannel.objects.select_related("team")
+        .annotate(
+            queued=Count("messages", filter=Q(messages__state="queued")),
+            dead=Count("messages", filter=Q(messages__state="dead")),
+        )
+        .order_by("name", "pk")
+    )
+
+
+def channel(pk: int) -> NotificationChannel:
+    """One notification channel. Raises NotFound."""
+    found = channels().filter(pk=pk).first()
+    if found is None:
+        raise NotFound("There is no such notification channel.")
+    return found

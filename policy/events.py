@@ -62,6 +62,27 @@ GROUP_CHANGED = kind(
 GROUP_REMOVED = kind(
     "approver_group.removed", "{actor} removed approver group {target}"
 )
+CHANNEL_CREATED = kind(
+    "notification_channel.created", "{actor} created notification channel {target}"
+)
+CHANNEL_CHANGED = kind(
+    "notification_channel.changed", "{actor} changed notification channel {target}"
+)
+CHANNEL_ROTATED = kind(
+    "notification_channel.rotated", "{actor} gave {target} a new signing secret"
+)
+CHANNEL_REMOVED = kind(
+    "notification_channel.removed", "{actor} removed notification channel {target}"
+)
+CHANNEL_TESTED = kind(
+    "notification_channel.tested", "{actor} sent a test through {target}"
+)
+NOTIFICATION_DEAD = kind(
+    "notification.dead", "A message of {target} was given up: {error}"
+)
+NOTIFICATION_AGAIN = kind(
+    "notification.again", "{actor} had a dead message of {target} sent again"
+)
 SANDBOX_SET = kind(
     "sandbox_policy.set", "{actor} set isolation and limits of {target} to {value}"
 )

@@ -54,13 +54,13 @@ class SignInForm(TollgateForm):
     )
 
 
-_SLUG_HELP = "Small letters, digits and dashes; it cannot be changed later."
+SLUG_HELP = "Small letters, digits and dashes; it cannot be changed later."
 _NEW_PASSWORD = {"autocomplete": "new-password"}
 
 
 class TeamForm(TollgateForm):
     name = forms.CharField(max_length=100)
-    slug = forms.SlugField(label="Short name", max_length=40, help_text=_SLUG_HELP)
+    slug = forms.SlugField(label="Short name", max_length=40, help_text=SLUG_HELP)
     cost_centre = forms.CharField(
         max_length=40, help_text="The code that finance books this team's costs on."
     )
@@ -114,7 +114,7 @@ class QuotaForm(TollgateForm):
 
 class EnvironmentForm(TollgateForm):
     name = forms.CharField(max_length=100)
-    slug = forms.SlugField(label="Short name", max_length=40, help_text=_SLUG_HELP)
+    slug = forms.SlugField(label="Short name", max_length=40, help_text=SLUG_HELP)
     position = forms.IntegerField(
         min_value=0, max_value=1000, initial=0, help_text="Lists show 0 first."
     )

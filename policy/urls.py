@@ -2,7 +2,16 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from policy.views import keys, people, personal_keys, sandbox, session, teams
+from policy.views import (
+    approver_groups,
+    keys,
+    notifications,
+    people,
+    personal_keys,
+    sandbox,
+    session,
+    teams,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("policy.api.urls")),
@@ -76,4 +85,58 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/keys/create/", keys.key_create, name="key_create"),
     path("settings/keys/created/", keys.key_created, name="key_created"),
     path("settings/keys/<int:pk>/revoke/", keys.key_revoke, name="key_revoke"),
+    path(
+        "settings/approver-groups/", approver_groups.group_list, name="approver_groups"
+    ),
+    path(
+        "settings/approver-groups/add/",
+        approver_groups.group_add,
+        name="approver_group_add",
+    ),
+    path(
+        "settings/approver-groups/<slug:slug>/",
+        approver_groups.group_change,
+        name="approver_group",
+    ),
+    path(
+        "settings/approver-groups/<slug:slug>/remove/",
+        approver_groups.group_remove,
+        name="approver_group_remove",
+    ),
+    path("settings/notifications/", notifications.channel_list, name="notifications"),
+    path(
+        "settings/notifications/add/",
+        notifications.channel_add,
+        name="notification_add",
+    ),
+    path(
+        "settings/notifications/secret/",
+        notifications.channel_secret,
+        name="notification_secret",
+    ),
+    path(
+        "settings/notifications/<int:pk>/",
+        notifications.channel,
+        name="notification_channel",
+    ),
+    path(
+        "settings/notifications/<int:pk>/rotate/",
+        notifications.channel_rotate,
+        name="notification_rotate",
+    ),
+    path(
+        "settings/notifications/<int:pk>/test/",
+        notifications.channel_test,
+        name="notification_test",
+    ),
+    path(
+        "settings/notifications/<int:pk>/remove/",
+        notifications.channel_remove,
+        name="notification_remove",
+    ),
+    path(
+        "settings/notifications/messages/<int:pk>/again/",
+        notifications.message_again,
+        name="notification_again",
+    ),
 ]

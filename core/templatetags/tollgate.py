@@ -25,11 +25,13 @@ register.simple_tag(icon)
 
 # What a status word says at a glance. Red is for what needs a person.
 _TONES = {
-    "good": "succeeded approved used ok active up allow confirmed enabled closed on",
+    "good": "succeeded approved used ok active up allow confirmed enabled closed on "
+    "delivered",
     "busy": "queued running pending draft reserved proposed expiring estimated",
     "bad": "failed deny denied down error refused unknown tool_error broken "
-    "awaiting_outcome",
-    "quiet": "cancelled revoked expired disabled invalid removed off measured reported",
+    "awaiting_outcome dead",
+    "quiet": "cancelled revoked expired disabled invalid removed off measured reported "
+    "skipped",
     "read": "read",
     "careful": "idempotent_write awaiting_approval",
     "write": "write",

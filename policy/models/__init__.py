@@ -17,6 +17,7 @@ from policy.models.identity import (
     Team,
     User,
 )
+from policy.models.notification import Notification, NotificationChannel
 from policy.models.quota import Quota, QuotaUse
 from policy.models.sandbox import SandboxPolicy
 
@@ -29,6 +30,8 @@ __all__ = [
     "Environment",
     "GroupPerson",
     "Membership",
+    "Notification",
+    "NotificationChannel",
     "PersonalKey",
     "Project",
     "Quota",

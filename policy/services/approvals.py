@@ -15,7 +15,8 @@ from core.prepared import prepared_cursor
 from policy import events
 from policy.models import Approval, ApprovalRoute
 from policy.routing import DEFAULT, Route
-from policy.services import votes
+from policy.services import notify, votes
+from policy.services.notify import announce
 from policy.services.votes import ApprovalClosed as ApprovalClosed
 from policy.services.votes import approval_target
 
@@ -85,6 +86,8 @@ def ask(
             _route(approval, position, route, reasons[position])
             for position, route in enumerate(routes)
         )
+        asked = [route.to for route in routes]
+        announce(approval, notify.REQUESTED, audiences=asked, at=at)
         record(
             events.APPROVAL_ASKED,
             actor=requester,
@@ -139,6 +142,7 @@ def expire_due(*, at: datetime, limit: int = 500) -> list[Approval]:
     for approval in due:
         approval.state, approval.decided_at = State.EXPIRED, at
         approval.save(update_fields=["state", "decided_at"])
+        votes.announce_end(approval, notify.EXPIRED, at=at)
         record(
             events.APPROVAL_EXPIRED,
             actor=SYSTEM,
@@ -173,6 +177,13 @@ def escalate_due(*, at: datetime, limit: int = 500) -> int:
         route.escalated_at = at
         route.save(update_fields=["escalated_at"])
         approval = route.approval
+        announce(
+            approval,
+            notify.ESCALATED,
+            audiences=route.audiences[1:],
+            at=at,
+            about=str(route.position),
+        )
         record(
             events.APPROVAL_ESCALATED,
             actor=SYSTEM,

@@ -13,6 +13,7 @@ from core.models import Revision, revisions
 from policy import events
 from policy.access import Access, standing_of
 from policy.models import Approval, ApprovalRoute, ApprovalVote
+from policy.services import notify
 
 State = Approval.State
 
@@ -85,6 +86,7 @@ def _decide(
     approval.decided_by, approval.decided_label = actor.id, vote.label
     approval.reason = vote.reason
     approval.save()
+    announce_end(approval, notify.DECIDED, at=at)
     _tell(events.APPROVAL_DECIDED, approval, vote, actor, approval.state)
     return approval
 
@@ -163,6 +165,12 @@ def _tell(
         run=approval.run,
         step=approval.step,
     )
+
+
+def announce_end(approval: Approval, event: str, *, at: datetime) -> None:
+    """Tell everybody who was asked that there is nothing left to decide."""
+    asked = [audience for one in approval.routes.all() for audience in one.audiences]
+    notify.announce(approval, event, audiences=asked, at=at)
 
 
 def approval_target(approval: Approval) -> Target:

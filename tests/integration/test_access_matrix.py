@@ -32,13 +32,19 @@ from audit.models import Event
 from policy.models import Membership, Quota, SandboxPolicy, User
 from tests.builders.audit import make_event
 from tests.builders.catalog import make_server, make_tool
-from tests.builders.holds import make_approval, make_held_run, make_unknown
+from tests.builders.holds import (
+    make_approval,
+    make_group,
+    make_held_run,
+    make_unknown,
+)
 from tests.builders.identity import (
     make_account,
     make_cast,
     make_key,
     make_personal_key,
 )
+from tests.builders.notifications import make_channel, make_message
 from tests.builders.runs import AT, make_run
 
 CAST = ("anonymous", "outsider", "member", "approver", "auditor", "finance", "admin")
@@ -83,6 +89,13 @@ _PLACE = {"name": "E", "slug": "e", "position": "1"}
 _WHY = {"reason": "r"}
 _APPROVE = {"verdict": "approve", "reason": "r"}
 _HAPPENED = {"resolution": "happened", "reason": "r"}
+_CHANNEL = {
+    "name": "chat",
+    "kind": "webhook",
+    "url": "https://hooks.example.org/",
+    "events": ["approval.requested"],
+    "enabled": "on",
+}
 _NEW_KEY = {
     "team": "sales",
     "service_account": "agent",
@@ -176,6 +189,22 @@ TABLE = (
     row("GET", "key_created", "S33333+"),
     row("GET", "key_revoke", "S33333+", pk="@key"),
     row("POST", "key_revoke", "S33333+", pk="@key", body=_WHY),
+    row("GET", "approver_groups", "S++++3+"),
+    row("GET", "approver_group_add", "S33333+"),
+    row("POST", "approver_group_add", "S33333+", body=_NAMED),
+    row("GET", "approver_group", "S33333+", slug="board"),
+    row("POST", "approver_group", "S33333+", slug="board", body=_NAMED),
+    row("POST", "approver_group_remove", "S33333+", slug="board"),
+    row("GET", "notifications", "S33333+"),
+    row("GET", "notification_add", "S33333+"),
+    row("POST", "notification_add", "S33333+", body=_CHANNEL),
+    row("GET", "notification_secret", "S33333+"),
+    row("GET", "notification_channel", "S33333+", pk="@channel"),
+    row("POST", "notification_channel", "S33333+", pk="@channel", body=_CHANNEL),
+    row("POST", "notification_rotate", "S33333+", pk="@channel"),
+    row("POST", "notification_test", "S33333+", pk="@channel"),
+    row("POST", "notification_remove", "S33333+", pk="@channel"),
+    row("POST", "notification_again", "S33333+", pk="@message"),
     row("GET", "system", "S33333+"),
     # Audit
     row("GET", "audit", "S333+3+"),
@@ -225,10 +254,19 @@ def world(db: None) -> dict[str, Any]:
         "tool": tool.pk,
         "approval": make_approval(make_held_run(team="sales")).uid,
         "unknown": make_unknown().pk,
+        "group": make_group("board").slug,
+        **_channel(),
         "gvisor_tool": SandboxPolicy.objects.create(
             tool="crm.drop", require_gvisor=True, changed_at=AT
         ).pk,
     }
+
+
+def _channel() -> dict[str, Any]:
+    """A webhook with a message that was given up."""
+    channel = make_channel()
+    message = make_message(channel, state="dead")
+    return {"channel": channel.pk, "message": message.pk}
 
 
 def _patterns(
