@@ -82,12 +82,7 @@ def ask(
         },
     )
     if created:
-        ApprovalRoute.objects.bulk_create(
-            _route(approval, position, route, reasons[position])
-            for position, route in enumerate(routes)
-        )
-        asked = [route.to for route in routes]
-        announce(approval, notify.REQUESTED, audiences=asked, at=at)
+        _open(approval, routes, reasons, at)
         record(
             events.APPROVAL_ASKED,
             actor=requester,
@@ -97,12 +92,8 @@ def ask(
                 "arguments": arguments,
                 "because": approval.asked_because,
                 "routes": [
-                    {
-                        **route.as_dict(),
-                        "rule": route.rule,
-                        "version": route.rule_version,
-                    }
-                    for route in routes
+                    {**one.as_dict(), "rule": one.rule, "version": one.rule_version}
+                    for one in routes
                 ],
             },
             tool=binding.tool,
@@ -110,6 +101,18 @@ def ask(
             step=binding.step,
         )
     return approval
+
+
+def _open(
+    approval: Approval, routes: Sequence[Route], reasons: Sequence[str], at: datetime
+) -> None:
+    """Write whom it asks, and tell them."""
+    ApprovalRoute.objects.bulk_create(
+        _route(approval, position, route, reasons[position])
+        for position, route in enumerate(routes)
+    )
+    asked = [route.to for route in routes]
+    announce(approval, notify.REQUESTED, audiences=asked, at=at)
 
 
 def _route(
