@@ -24,12 +24,12 @@ from typing import Any
 PROBES = {
     "web": {
         "http": "gateway.mcp_server.auth:KeyGuard.__call__",
-        "authenticate": "gateway.mcp_server.auth:authenticate",
+        "authenticate": "gateway.mcp_server.auth:_authenticate",
         "submit": "gateway.mcp_server.tools:submit",
         "submit.catalog": "gateway.services.runs:usable_by",
         "submit.send": "celery.app.base:Celery.send_task",
         "wait": "gateway.mcp_server.waiting:Completions.wait",
-        "answer": "gateway.mcp_server.tools:answer",
+        "answer": "gateway.mcp_server.results:answer_of",
     },
     "runner": {
         "execute": "gateway.services.execute:execute",
@@ -41,6 +41,8 @@ PROBES = {
         "discard": "gateway.sandbox.pool:Pool.discard",
         "invoke": "gateway.services.invoke:invoke",
         "intend": "gateway.services.journal:intend",
+        "intend.send": "gateway.services.journal:Begun.__init__",
+        "intend.rest": "gateway.services.journal:Begun.ended",
         "upstream": "gateway.connectors.pool:UpstreamPool.call",
         "settle": "gateway.services.journal:settle",
         "finish": "gateway.services.finish:finish",

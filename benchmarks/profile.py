@@ -86,8 +86,9 @@ def _row(spans: Spans, window: Window) -> dict[str, float]:
         "dispatch": total("acquire"),
         "boundary": boundary,
         "boundary_per_call": boundary / calls if calls else 0.0,
-        "policy": invoke - total("intend", "upstream", "settle"),
-        "journal_intent": total("intend"),
+        "policy": invoke
+        - total("intend", "intend.send", "intend.rest", "upstream", "settle"),
+        "journal_intent": total("intend", "intend.send", "intend.rest"),
         "upstream": total("upstream"),
         "journal_outcome": total("settle"),
         "invoke_per_call": invoke / calls if calls else 0.0,
