@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench doctor lock clean
+.PHONY: help setup demo test soak check bench doctor lock clean
 
 PYTHON := .venv/bin/python
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
@@ -18,6 +18,11 @@ test: ## Run the tests with their own PostgreSQL and Redis; ARGS="-k name" narro
 	@bin/setup --dev
 	@$(PYTHON) -m config.embedded --data-dir "$${TOLLGATE_DATA_DIR:-var/test}" -- \
 		$(PYTHON) -m pytest $(ARGS)
+
+soak: ## Kill processes at random under load, then compare the books; SECONDS, SEED
+	@bin/setup --dev
+	@$(PYTHON) -m pytest tests/soak $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: ## Lint, formats, types, import contracts, migrations, deployment settings
 	@bin/setup --dev

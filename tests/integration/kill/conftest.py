@@ -1,10 +1,8 @@
 """A stack with engines of its own, all of which may be killed."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +14,9 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from audit.models import Event
-from core.clock import now
-from deploy.probes import answers, free_port
-from finops.services.prices import ensure_default_prices
-from gateway.connectors.pool import UpstreamPool
-from gateway.models import Run, Tool, ToolCall
-from gateway.services import catalog, sync
-from tests.builders.catalog import make_grant
-from tests.builders.identity import ACTOR, AT, make_account, make_environment, make_key
-from tests.integration.setup.embedded import ROOT, embedded, environment, wait_for
+from gateway.models import Run, ToolCall
+from tests.builders.identity import make_key
+from tests.crashes import engines, kill_engine, offer_ledger, serve_ledger, urls_of
 from tests.stack import Stack, folder
 
 LEASE_SECONDS = 3
@@ -128,29 +120,6 @@ class Scene:
 
 
 @contextmanager
-def engines(data_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """What starts PostgreSQL and Redis, and starts them again when they die."""
-    file = data_dir / "engines.json"
-    process = subprocess.Popen(
-        embedded(data_dir, "sleep", "900"), cwd=ROOT, env=environment()
-    )
-    try:
-        wait_for(lambda: file.exists() or process.poll() is not None, "engines", 90)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def kill_engine(stack: Stack, name: str) -> None:
-    """SIGKILL to PostgreSQL or Redis, by its pid file."""
-    file = {"postgres": "postgres/postmaster.pid", "redis": "redis/redis.pid"}[name]
-    pid = int((stack.data_dir / file).read_text().split()[0])
-    assert pid > 1
-    os.kill(pid, signal.SIGKILL)
-
-
-@contextmanager
 def away(scene: Scene, name: str) -> Iterator[None]:
     """An engine is killed and not started again until the context is left."""
     scene.engines.send_signal(signal.SIGSTOP)
@@ -161,53 +130,24 @@ def away(scene: Scene, name: str) -> Iterator[None]:
         scene.engines.send_signal(signal.SIGCONT)
 
 
-def seed(stack: Stack, url: str) -> str:
-    """The ledger's tools in the catalog, and a key that may call them."""
-    with stack.database():
-        ensure_default_prices(at=AT)
-        make_environment("dev")
-        account = make_account()
-        server = catalog.add_server(
-            name="ledger", transport="http", url=url, actor=ACTOR, at=now()
-        )
-        pool = UpstreamPool()
-        try:
-            report = sync.sync_server(
-                server_id=server.pk, upstream=pool, actor=ACTOR, at=now()
-            )
-        finally:
-            pool.close()
-        assert not report.error
-        ids = list(Tool.objects.values_list("pk", flat=True))
-        catalog.confirm_effects(tool_ids=ids, actor=ACTOR, at=now())
-        catalog.set_environments(
-            tool_ids=ids, environments=["dev"], actor=ACTOR, at=now()
-        )
-        make_grant(account.team, server)
-        return make_key(account).text
-
-
 @pytest.fixture(scope="package")
 def scene(django_db_blocker: DjangoDbBlocker) -> Iterator[Scene]:
     """Everything up."""
     with folder("kill") as data_dir, engines(data_dir) as process:
-        urls = json.loads((data_dir / "engines.json").read_text())
         stack = Stack(
             data_dir,
-            urls["database_url"],
-            urls["redis_url"],
+            *urls_of(data_dir),
             django_db_blocker,
             extra={"TOLLGATE_RUN_LEASE_SECONDS": str(LEASE_SECONDS)},
         )
         try:
             stack.start("web", "runner")
-            port, ledger = free_port(0), data_dir / "ledger.txt"
-            module = [sys.executable, "-m", "tests.integration.kill.ledger"]
-            stack.spawn("ledger", [*module, str(ledger), "--port", str(port)])
             stack.migrate()
             stack.start("worker", "beat")
-            stack.wait_for(lambda: answers(port), "the ledger")
-            key = seed(stack, f"http://127.0.0.1:{port}/mcp")
+            ledger = data_dir / "ledger.txt"
+            url = serve_ledger(stack, "tests.integration.kill.ledger", ledger)
+            with stack.database():
+                key = make_key(offer_ledger(url)).text
             stack.wait_ready()
             yield Scene(stack, key, ledger, process)
         finally:

@@ -10,7 +10,8 @@ import pytest
 from mcp import MCPError
 
 from gateway.models import ToolCall
-from tests.integration.kill.conftest import PATIENCE, Scene, away, kill_engine
+from tests.crashes import kill_engine
+from tests.integration.kill.conftest import PATIENCE, Scene, away
 
 pytestmark = pytest.mark.slow
 
