@@ -69,7 +69,8 @@ def _outcomes(run: Run, access: Access) -> Iterator[Wait]:
     ]:
         url = reverse("outcome_resolve", args=[pk]) if _may(run, access) else ""
         yield Wait("outcome", step, tool, url, None, who)
-    for call in run.calls.filter(outcome="", effect=Effect.WRITE).order_by("step")[:20]:
+    writes = run.calls.filter(outcome="").exclude(effect=Effect.READ)
+    for call in writes.order_by("step")[:20]:
         yield Wait("lookup", call.step, call.tool, "", safe_from(call), who)
 
 

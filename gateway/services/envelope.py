@@ -56,8 +56,9 @@ def waiting_for(run: Run) -> dict[str, Any]:
         return {
             "what": "outcome",
             "message": "A write was interrupted and nobody knows whether it happened. "
-            "It is looked up, or a person decides; the run then goes on by itself. Ask "
-            "get_run later, and do not send the script again.",
+            "It is looked up or sent again where that is safe, else a person decides; "
+            "the run then goes on by itself. Ask get_run later, and do not send the "
+            "script again.",
         }
     asked = Approval.objects.filter(run=run.uid, state=Approval.State.PENDING)
     approvals = [

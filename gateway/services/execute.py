@@ -142,6 +142,9 @@ class _Attempt:
             result = self._execute(sandboxes)
             if self.stop is None and result.ok:
                 self.holder.replay.check_complete()
+            if result.error is not None and result.error.code == "cancelled":
+                # The sandbox cannot tell a lease that lapsed from a cancelled run.
+                self.holder.lease.check()
         except SandboxUnavailable as error:
             return _failed("sandbox_unavailable", str(error), retryable=True)
         except TollgateError as error:

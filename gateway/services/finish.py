@@ -16,6 +16,7 @@ from finops.services.metering import Booked, Payer, Usage, book
 from gateway import completions, events
 from gateway.codemode import tokens
 from gateway.models import Run, ToolCall
+from gateway.models.catalog import Effect
 from gateway.sandbox.api import Usage as SandboxUsage
 from gateway.services.recorded import write
 from gateway.services.runs import principal_of, run_target
@@ -176,11 +177,11 @@ def _calls(run: Run) -> list[CallRow]:
 
 
 def _close_calls(run: Run, calls: list[CallRow], at: datetime) -> None:
-    """A call whose outcome never came is lost; an unsafe write may have happened."""
+    """A call whose outcome never came is lost; a write may have happened."""
     if all(call.outcome for call in calls):
         return
     pending = run.calls.filter(outcome="")
-    pending.filter(effect="write").update(
+    pending.exclude(effect=Effect.READ).update(
         outcome=ToolCall.Outcome.UNKNOWN, outcome_at=at
     )
     pending.update(outcome=ToolCall.Outcome.FAILED, outcome_at=at)

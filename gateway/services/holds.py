@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 
 from audit.actor import SYSTEM, Actor
 from audit.services.record import record
@@ -217,6 +218,9 @@ def resolve(
 def _apply(call: ToolCall, resolution: str, value: Any, at: datetime) -> None:
     if resolution == Resolution.HAPPENED:
         call.outcome, call.result, call.outcome_at = ToolCall.Outcome.OK, value, at
+        # It is the next reply that the script is given, in every replay from now on.
+        last = call.run.calls.aggregate(last=Max("position"))["last"]
+        call.position = (last or 0) + 1
     elif resolution == Resolution.DID_NOT:
         call.outcome, call.outcome_at = "", None
     call.save()

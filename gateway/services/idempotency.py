@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.catalog import CatalogTool
-from gateway.connectors.api import HEADER_META
-from gateway.models.catalog import Idempotency
+from gateway.connectors.api import HEADER_META, UpstreamError
+from gateway.models.catalog import Effect, Idempotency
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +40,12 @@ def keyed(
 def lookup(tool: CatalogTool, *, run: str, step: int) -> tuple[str, str]:
     """The argument of a step's look-up: it takes the key by the tool's own name."""
     return tool.idempotency_name or "idempotency_key", key_of(run=run, step=step)
+
+
+def leaves_unknown(tool: CatalogTool, error: UpstreamError) -> bool:
+    """Whether a call may have happened that must not be made as another step."""
+    if tool.effect == Effect.IDEMPOTENT_WRITE:
+        # Another step of the script would have another key.
+        keyed = tool.idempotency != Idempotency.NONE
+        return keyed and error.sent and error.retryable
+    return tool.effect == Effect.WRITE and error.sent

@@ -30,6 +30,7 @@ from gateway.services import gate, idempotency, journal, lookup
 from gateway.services.call_events import intended, target_of
 from gateway.services.deciding import decision_on
 from gateway.services.holder import Answer, Holder, Step, Unanswered
+from gateway.services.leases import MOST_CLAIMS
 from policy.decision import DENY, Decision
 from policy.services.quotas import reserve
 
@@ -40,14 +41,19 @@ CALLS = "calls"
 def invoke(holder: Holder, call: Call) -> Reply:
     """Make one call for a run, or refuse it, or answer it from the journal.
 
-    Never raises for what a tool or its arguments do. Raises LeaseLost, KeyRevoked,
-    Nondeterministic, gate.Suspended, and whatever the database raises: then nothing
-    was sent, but for a read that may have left while its intent was being refused.
+    Never raises for what a tool or its arguments do. Raises LeaseLost, Cancelled,
+    KeyRevoked, Nondeterministic, gate.Suspended, and whatever the database raises:
+    then nothing was sent, but for a read that may have left while its intent was being
+    refused.
     """
     digest = keyed_digest(call.arguments, purpose="arguments")
     known = holder.replay.recorded(call, digest)
+    if known is not None and known.outcome == ToolCall.Outcome.UNKNOWN:
+        # Its runner died before it could let the run wait.
+        raise gate.Suspended(gate.AWAITING_OUTCOME, call.tool)
     if known is not None and known.outcome:
         return holder.replay.reply(known)
+    holder.lease.check()
     tool = holder.usable.catalog.tools.get(call.tool)
     step = Step(call, digest, tool, now())
     decision = decision_on(holder, step)
@@ -220,8 +226,14 @@ def _not_answered(
     answer: Unanswered,
 ) -> Reply:
     error = answer.error
-    if error.sent and tool.effect == Effect.WRITE:
-        if lookup.reader_of(tool, holder.usable.catalog) is None:
+    # A process that was stopped takes its own delay for the server's.
+    holder.lease.check()
+    if idempotency.leaves_unknown(tool, error):
+        by_itself = holder.epoch < MOST_CLAIMS and (
+            tool.effect == Effect.IDEMPOTENT_WRITE
+            or lookup.reader_of(tool, holder.usable.catalog) is not None
+        )
+        if not by_itself:
             journal.lose(call_id, run_id=holder.run_id, epoch=holder.epoch, at=now())
         raise gate.Suspended(gate.AWAITING_OUTCOME, step.call.tool)
     reply = Reply(error=CallError(error.code, error.message, retryable=error.retryable))

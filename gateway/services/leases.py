@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connection
 
 from core.clock import now
 from core.errors import TollgateError
@@ -17,7 +17,16 @@ from gateway.models import Run
 
 logger = logging.getLogger(__name__)
 
+MOST_CLAIMS = 10
 _BEAT_SECONDS = 1.0
+# A lease that lapsed is not extended: the run may be somebody else's by now.
+_RENEW = """
+UPDATE gateway_run r SET lease_until = %s
+FROM unnest(%s::bigint[], %s::integer[]) AS held (id, epoch)
+WHERE r.id = held.id AND r.epoch = held.epoch AND r.status = 'running'
+  AND r.lease_until > %s
+RETURNING r.id, r.cancel_requested_at
+"""
 # How long what the database said of a run and its key may be relied on for a read.
 _CLEAR_SECONDS = 0.02
 
@@ -29,16 +38,25 @@ class LeaseLost(TollgateError):
     status = 409
 
 
+class Cancelled(TollgateError):
+    """Somebody asked for the run to be cancelled."""
+
+    code = "cancelled"
+    status = 409
+
+
 @dataclass(slots=True)
 class Lease:
     """One run's lease. ``cancelled`` is set when the run has to stop.
 
+    ``lost``: it has to stop since the lease has lapsed, not because somebody asked.
     ``until`` is on the monotonic clock, which goes on while the process is stopped.
     """
 
     epoch: int
     until: float
     cancelled: threading.Event = field(default_factory=threading.Event)
+    lost: bool = False
     clear_until: float = 0.0
 
     def seen_clear(self, at: float) -> None:
@@ -51,11 +69,13 @@ class Lease:
         return time.monotonic() < self.clear_until
 
     def check(self) -> None:
-        """Raise LeaseLost when the lease has lapsed: somebody else may hold the run."""
-        if time.monotonic() >= self.until or self.cancelled.is_set():
+        """Raise LeaseLost when somebody else may hold the run, or Cancelled."""
+        if self.lost or time.monotonic() >= self.until:
             raise LeaseLost(
                 "The run is no longer held by this runner: nothing was sent."
             )
+        if self.cancelled.is_set():
+            raise Cancelled("The run was cancelled.")
 
 
 class Leases:
@@ -89,31 +109,30 @@ class Leases:
         while True:
             self._wake.wait()
             time.sleep(_BEAT_SECONDS)
-            with self._lock:
-                held = dict(self._held)
-                if not held:
-                    self._wake.clear()
-                    continue
             try:
-                self._extend(held)
+                close_old_connections()
+                self.renew()
             except DatabaseError:
                 logger.warning("leases could not be extended; trying again")
                 close_old_connections()
 
-    def _extend(self, held: dict[int, Lease]) -> None:
-        close_old_connections()
+    def renew(self) -> None:
+        """Extend every lease that is held here, and hear which runs have to stop."""
+        with self._lock:
+            held = dict(self._held)
+            if not held:
+                self._wake.clear()
+                return
         began = time.monotonic()
         at = now()
         until = at + timedelta(seconds=settings.RUN_LEASE_SECONDS)
-        mine = Run.objects.filter(
-            pk__in=held, status=Run.Status.RUNNING, lease_until__gt=at
-        )
-        rows = mine.values_list("pk", "epoch", "cancel_requested_at")
-        asked = {pk: stop for pk, epoch, stop in rows if held[pk].epoch == epoch}
-        # A lease that lapsed is not extended: the run may be somebody else's by now.
-        mine.filter(pk__in=asked).update(lease_until=until)
+        epochs = [lease.epoch for lease in held.values()]
+        with connection.cursor() as cursor:
+            cursor.execute(_RENEW, [until, list(held), epochs, at])
+            asked = dict(cursor.fetchall())
         for pk, lease in held.items():
             if pk in asked:
                 lease.until = began + settings.RUN_LEASE_SECONDS
-            if asked.get(pk, at) is not None:
+            lease.lost = pk not in asked
+            if lease.lost or asked[pk] is not None:
                 lease.cancelled.set()

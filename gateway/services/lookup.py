@@ -18,6 +18,8 @@ from gateway.sandbox.api import Reply
 from gateway.selectors.outcomes import longest_send
 from gateway.services import idempotency
 
+DUE = "its interrupted write can be looked up or sent again"
+
 
 class Upstream(Protocol):
     """The part of the connection pool that a look-up needs."""

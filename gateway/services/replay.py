@@ -8,6 +8,8 @@ from core.errors import TollgateError
 from gateway.models import ToolCall
 from gateway.sandbox.api import Call, CallError, Reply
 
+_ANSWERED = set(ToolCall.Outcome.values) - {ToolCall.Outcome.UNKNOWN}
+
 
 class Nondeterministic(TollgateError):
     """The script did not do what it did before: nothing more is called."""
@@ -36,8 +38,8 @@ class Replay:
         """From a run's journal, in any order."""
         known = {call.step: call for call in calls}
         ended = sorted(
-            (call for call in known.values() if call.outcome),
-            # What a person decided later has no position: it comes last.
+            (call for call in known.values() if call.outcome in _ANSWERED),
+            # Older rows have no position where a person decided: they come last.
             key=lambda call: (call.position is None, call.position or 0, call.step),
         )
         turns = {call.step: turn for turn, call in enumerate(ended, 1)}

@@ -11,11 +11,11 @@ from gateway import completions
 from gateway.models import Run
 from gateway.sandbox.api import Usage
 from gateway.services import finish, holds, lookup
+from gateway.services.leases import MOST_CLAIMS as MOST_CLAIMS
 from policy.models import Approval
 from policy.services.approvals import expire_due
 
 _QUEUED_TOO_LONG = timedelta(seconds=15)
-MOST_CLAIMS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def sweep(*, at: datetime, limit: int = 500) -> Swept:
         holds.wake(run=approval.run, because="the approval expired", at=at)
     _wake_decided(at, limit)
     for uid in lookup.due(at=at).order_by("pk").values_list("uid", flat=True)[:limit]:
-        holds.wake(run=uid, because="its interrupted write can be looked up", at=at)
+        holds.wake(run=uid, because=lookup.DUE, at=at)
     return Swept(replayed, ended, _resend(at, limit))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.models import Run, ToolCall
+from gateway.services.lookup import DUE
 from tests.soak.agents import Submission
 from tests.soak.faults import RUNNERS, STOP, Fault
 from tests.soak.ledger import Ledger
@@ -14,7 +15,8 @@ LOST, DUPLICATED, UNEXPLAINED = "lost", "duplicated", "unexplained"
 WRONG = "wrong"
 # How long PostgreSQL needs to be back after it was started again.
 _RECOVERY_SECONDS = 6.0
-_ROUNDING_SECONDS = 1.0
+_ROUNDING_SECONDS = 3.0
+SENDERS = (*RUNNERS, "postgres")
 _OPEN = ("", "unknown")
 
 
@@ -46,26 +48,58 @@ def problems(found: Evidence) -> list[Problem]:
     ]
 
 
-def was_unknown(call: ToolCall) -> bool:
-    """Whether nobody knew, at some time, if the call had happened."""
-    return bool(call.resolution) or call.outcome == ToolCall.Outcome.UNKNOWN
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A time during which nobody knew whether a call had happened.
+
+    ``how`` it ended: by a person's verdict, or with the run.
+    """
+
+    call: ToolCall
+    since: float
+    how: str
 
 
-def explanation(found: Evidence, call: ToolCall) -> Fault | None:
+def unknowns(kept: Kept) -> Iterator[Unknown]:
+    """Every such time of a run; a call may have several."""
+    for call in kept.calls:
+        since = seconds(call.intent_at)
+        for event in kept.trail:
+            if event.step == call.step and event.name == "call.intended":
+                since = event.at
+            elif event.step == call.step and event.name == "call.resolved":
+                yield Unknown(call, since, str(event.payload["verdict"]))
+                since = event.at
+        if call.outcome == ToolCall.Outcome.UNKNOWN and not call.resolution:
+            yield Unknown(call, since, "run ended")
+
+
+def explanation(found: Evidence, unknown: Unknown) -> Fault | None:
     """The kill or stall that left a call without an outcome.
 
     Only a runner or PostgreSQL can; it fell between the call's intent and its answer.
     """
-    first = seconds(call.intent_at)
-    lines = found.ledger.of(entry_of(call), "asked", "answered", "broken off")
-    last = max((line.at for line in lines[:2]), default=first)
+    first = unknown.since
+    lines = [
+        line
+        for line in found.ledger.of(entry_of(unknown.call))
+        if line.at >= first and line.kind in ("asked", "answered", "broken off")
+    ]
+    last = max((line.at for line in lines[:2]), default=first) + _ROUNDING_SECONDS
     for fault in found.faults:
-        if fault.victim in RUNNERS and fault.covers(first, last + _ROUNDING_SECONDS):
-            return fault
-        back = first - _RECOVERY_SECONDS
-        if fault.victim == "postgres" and fault.covers(back, last + _ROUNDING_SECONDS):
+        recovery = _RECOVERY_SECONDS if fault.victim == "postgres" else 0.0
+        if fault.victim in SENDERS and fault.covers(first - recovery, last):
             return fault
     return None
+
+
+def found_out(found: Evidence) -> int:
+    """How often a run went on by itself, to look a write up or to send it again."""
+    return sum(
+        event.payload.get("reason") == DUE
+        for kept in found.kept
+        for event in kept.events("run.resumed")
+    )
 
 
 def taken_over(found: Evidence) -> list[tuple[str, bool]]:
@@ -148,6 +182,12 @@ def _run(found: Evidence, kept: Kept) -> Iterator[Problem]:
     for call in kept.calls:
         yield from _call(found, kept, call)
         yield from _trail(kept, call)
+    for unknown in unknowns(kept):
+        step = unknown.call.step
+        if unknown.call.effect == "read":
+            yield Problem(WRONG, f"step {step} was unknown, and is a read", uid)
+        if explanation(found, unknown) is None:
+            yield Problem(UNEXPLAINED, f"step {step} was unknown", uid)
 
 
 def _call(found: Evidence, kept: Kept, call: ToolCall) -> Iterator[Problem]:
@@ -170,10 +210,6 @@ def _call(found: Evidence, kept: Kept, call: ToolCall) -> Iterator[Problem]:
         yield Problem(LOST, f"{what}, but it happened", uid)
     if call.outcome == "failed" and not _closed(kept, call):
         yield Problem(WRONG, f"{what}: {call.error}", uid)
-    if was_unknown(call) and explanation(found, call) is None:
-        yield Problem(UNEXPLAINED, what, uid)
-    if was_unknown(call) and call.effect != "write":
-        yield Problem(WRONG, f"{what}, though it can be repeated", uid)
 
 
 def _closed(kept: Kept, call: ToolCall) -> bool:

@@ -15,8 +15,9 @@ from tests.soak.compare import (
     Evidence,
     Problem,
     explanation,
+    found_out,
     taken_over,
-    was_unknown,
+    unknowns,
 )
 from tests.soak.records import Kept, entry_of, seconds
 
@@ -40,7 +41,7 @@ def summary(
     """All figures of a campaign."""
     calls = [call for kept in found.kept for call in kept.calls]
     runs = [kept.run for kept in found.kept]
-    unknown = [call for call in calls if was_unknown(call)]
+    unknown = [one for kept in found.kept for one in unknowns(kept)]
     over = taken_over(found)
     bad = Counter(problem.kind for problem in problems)
     return {
@@ -64,9 +65,10 @@ def summary(
         "unknown": len(unknown),
         "unknown_because_of": _sorted(
             f"{fault.means} {fault.victim}" if fault else "nothing"
-            for fault in (explanation(found, call) for call in unknown)
+            for fault in (explanation(found, one) for one in unknown)
         ),
-        "resolved": _sorted(call.resolution or "run ended" for call in unknown),
+        "resolved": _sorted(one.how for one in unknown),
+        "found_out_without_a_person": found_out(found),
         "decisions": dict(sorted(given.decided.items())),
         LOST: bad[LOST],
         DUPLICATED: bad[DUPLICATED],
