@@ -24,6 +24,7 @@ from tests.soak.ledger import Ledger
 from tests.soak.people import Approver, session_of
 from tests.soak.records import read_records
 from tests.soak.report import Given, as_line, summary, table, told
+from tests.soak.scripts import WEIGHTS
 from tests.soak.server import KEY_HEADER, KEY_META
 from tests.stack import Stack, folder
 
@@ -97,6 +98,8 @@ def _seed(url: str) -> tuple[str, dict[str, str]]:
             actor=ACTOR,
             at=now(),
         )
+    for name in WEIGHTS:
+        catalog.set_direct(tool_id=tools[name], direct=True, actor=ACTOR, at=now())
     catalog.set_approval(tool_id=tools["release"], needed=True, actor=ACTOR, at=now())
     approver = make_user("bob", (account.team, Membership.Role.APPROVER))
     return make_key(account).text, session_of(approver)
@@ -131,7 +134,7 @@ def campaign(scene: Scene, *, seed: int, seconds: float) -> Result:
             seconds,
             time.monotonic() - began,
             Counter(approver.decided),
-            sum(not made.run for made in submissions),
+            sum(not made.answered for made in submissions),
         )
         figures = summary(given, found, bad)
         text = [as_line(figures), table(figures), told(found, bad)]

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.models import Run, ToolCall
 from gateway.services.lookup import DUE
@@ -10,6 +11,7 @@ from tests.soak.agents import Submission
 from tests.soak.faults import RUNNERS, STOP, Fault
 from tests.soak.ledger import Ledger
 from tests.soak.records import Kept, entry_of, seconds
+from tests.soak.scripts import DIRECT
 
 LOST, DUPLICATED, UNEXPLAINED = "lost", "duplicated", "unexplained"
 WRONG = "wrong"
@@ -124,7 +126,7 @@ def _submissions(found: Evidence) -> Iterator[Problem]:
         uids = [kept.run.uid for kept in runs]
         if len(runs) > 1:
             yield Problem(DUPLICATED, f"{name} became several runs: {uids}", uids[0])
-        if made.run and made.run not in uids:
+        if made.answered and (not uids or made.run not in ("", *uids)):
             yield Problem(LOST, f"{name} was taken as {made.run}: no such run")
         for kept in runs:
             if not kept.run.ended:
@@ -140,7 +142,9 @@ def _value(made: Submission, kept: Kept) -> Iterator[Problem]:
     code = (run.error or {}).get("code", "")
     if run.status == Run.Status.SUCCEEDED:
         results = {entry_of(call): call.result for call in kept.calls}
-        expected = [results.get(step.entry) for step in made.script.steps]
+        expected: Any = [results.get(step.entry) for step in made.script.steps]
+        if made.script.shape == DIRECT:
+            expected = expected[0]
         if run.value != expected:
             yield Problem(WRONG, f"{run.value} is not {expected}", uid)
         missing = [s.entry for s in made.script.steps if s.entry not in results]

@@ -52,6 +52,12 @@ def seconds(at: datetime | None) -> float:
     return at.timestamp() if at else 0.0
 
 
+def _name_of(run: Run) -> str:
+    """The script's name; a direct call's is a part of its entry."""
+    arguments: Any = run.direct_arguments or {}
+    return run.task.label or str(arguments.get("entry", "")).rpartition("-")[0]
+
+
 def read_records() -> list[Kept]:
     """Every run with its journal, its trail and its bill; five queries."""
     calls: dict[int, list[ToolCall]] = defaultdict(list)
@@ -73,7 +79,7 @@ def read_records() -> list[Kept]:
     return [
         Kept(
             run,
-            run.task.label,
+            _name_of(run),
             calls[run.pk],
             trail[run.uid],
             usage[run.uid],

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 WEIGHTS = {"look": 2, "put": 2, "keep": 1, "pay": 3, "send": 3}
+DIRECT = "direct"
 _REFUSED_SHARE = 0.06
+_DIRECT_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script with what it does; it returns one value a step, None for an error."""
+    """A script with what it does; it returns one value a step, None for an error.
+
+    Of shape ``direct`` it is no script but one call of a tool.
+    """
 
     name: str
     shape: str
@@ -45,6 +50,10 @@ def scripts(name: str, rng: random.Random) -> Iterator[Script]:
     while True:
         number += 1
         called = f"{name}-{number}"
+        if rng.random() < _DIRECT_SHARE:
+            tool = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+            yield Script(called, DIRECT, "", [Step(tool, f"{called}-1")])
+            continue
         shape = rng.choice(("sequential", "sequential", "gather"))
         language = "typescript" if rng.random() < 0.15 else "python"
         tools = rng.choices(

@@ -33,6 +33,7 @@ def test_scripts_differ_in_shape_and_language_and_repeat_with_the_seed() -> None
         ("gather", "python"),
         ("sequential", "typescript"),
         ("gather", "typescript"),
+        ("direct", ""),
     }
     entries = [step.entry for one in made for step in one.steps]
     assert len(entries) == len(set(entries))
