@@ -24,7 +24,8 @@ from policy import scopes  # noqa: E402
 from policy.holders import TEAM, Holder  # noqa: E402
 from policy.models import Environment, Project, ServiceAccount  # noqa: E402
 from policy.sandbox import TEAM as LEVEL_TEAM  # noqa: E402
-from policy.services import keys, quotas, sandbox, teams  # noqa: E402
+from policy.services import keys, quota_changes, sandbox, teams  # noqa: E402
+from policy.services.quota_changes import Scope  # noqa: E402
 
 DIRECT_TOOL = "add"
 
@@ -39,11 +40,16 @@ def main(url: str) -> None:
     team = teams.create_team(
         slug="bench", name="Bench", cost_centre="CC-1", actor=SYSTEM, at=at
     )
-    # As in the demo: quotas of runs and of calls are taken on the measured path.
-    for metric in ("runs",):
-        quotas.set_quota(
-            team=team, metric=metric, window="day", limit=10**7, actor=SYSTEM, at=at
-        )
+    # As in the demo: a quota of runs is taken on the measured path.
+    quota_changes.set_quota(
+        scope=Scope(team=team),
+        metric="runs",
+        window="day",
+        limit=10**7,
+        reason="as in the demo",
+        actor=SYSTEM,
+        at=at,
+    )
     project = teams.create_project(
         team=team, slug="bench", name="Bench", actor=SYSTEM, at=at
     )

@@ -183,6 +183,10 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep-runs": {"task": "gateway.sweep_runs", "schedule": 5.0},
     "forget-results": {"task": "gateway.forget_results", "schedule": 3600.0},
+    "forget-quota-history": {
+        "task": "policy.forget_quota_history",
+        "schedule": 3600.0,
+    },
     "check-servers": {"task": "gateway.check_servers", "schedule": 60.0},
     "escalate-approvals": {"task": "policy.escalate_approvals", "schedule": 10.0},
     "find-notifications": {"task": "policy.find_notifications", "schedule": 5.0},

@@ -14,10 +14,11 @@ from gateway.models import Server, Tool
 from policy import scopes
 from policy.holders import Holder, holders_of
 from policy.principal import Principal
+from policy.quota import CALLS, Limit, covering
 from policy.sandbox import Sandboxing
 from policy.selectors import sandboxing_of
 from policy.services.grants import granted_to
-from policy.services.quotas import Limit, limits_of
+from policy.services.quotas import limits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,10 @@ class Usable:
         """Whether a grant covers the tool: on itself, its server or one of its tags."""
         return self.held.covers(tool)
 
+    def limits_of_call(self, key_id: int | None, tool: str) -> tuple[Limit, ...]:
+        """The quotas that count a call of this tool with this key."""
+        return covering(self.limits, {CALLS}, key_id=key_id, tool=tool)
+
     @property
     def definitions(self) -> dict[str, ToolDef]:
         """The callable tools by full name."""
@@ -148,7 +153,7 @@ def _work_out(principal: Principal, catalog: Catalog, policy_revision: int) -> U
         names,
         held,
         sum(catalog.tools[name].definition_tokens for name in names),
-        limits_of(principal.team_id),
+        limits_of(team_id=principal.team_id, environment=principal.environment),
     )
 
 

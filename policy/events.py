@@ -37,8 +37,8 @@ PERSONAL_KEY_REVOKED = kind(
 )
 GRANT_GIVEN = kind("grant.given", "{actor} granted {target} to {holder}: {reason}")
 GRANT_TAKEN = kind("grant.taken", "{actor} took {target} from {holder}: {reason}")
-QUOTA_SET = kind("quota.set", "{actor} set the quota of {target} to {value}")
-QUOTA_REMOVED = kind("quota.removed", "{actor} removed the quota {value} of {target}")
+QUOTA_SET = kind("quota.set", "{actor} set the quota {target}: {reason}")
+QUOTA_REMOVED = kind("quota.removed", "{actor} removed the quota {target}: {reason}")
 APPROVAL_ASKED = kind("approval.asked", "{actor} asks to call {tool}")
 APPROVAL_VOTED = kind(
     "approval.voted", "{actor} {verdict} a call of {tool}; others have to agree too"

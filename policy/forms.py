@@ -110,6 +110,7 @@ class QuotaForm(TollgateForm):
     limit = forms.IntegerField(
         label="At most", min_value=0, max_value=10**15, help_text="0 allows nothing."
     )
+    reason = forms.CharField(max_length=400)
 
 
 class EnvironmentForm(TollgateForm):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Count, Model, OuterRef, Q, QuerySet, Subquery
@@ -23,8 +24,8 @@ from policy.models import (
     Team,
     User,
 )
+from policy.quota import tidy, window_of
 from policy.sandbox import Rule, Sandboxing, explain, merge
-from policy.services.quotas import window_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ class QuotaRow:
     metric: str
     window: str
     limit: int
-    used: int
-    resets_at: datetime
+    used: Decimal
+    resets_at: datetime | None
 
     @property
     def full(self) -> bool:
@@ -147,7 +148,8 @@ def accounts_of(team: Team, *, at: datetime) -> QuerySet[ServiceAccount]:
 
 def quotas_of(team: Team, *, at: datetime) -> list[QuotaRow]:
     """The team's quotas and their use in the window that ``at`` lies in."""
-    quotas = list(Quota.objects.filter(team=team).order_by("metric", "window", "pk"))
+    rows = Quota.objects.live().filter(team=team)
+    quotas = list(rows.order_by("metric", "window", "pk"))
     starts = {quota.pk: window_of(quota.window, at) for quota in quotas}
     used = {
         (use.quota_id, use.window_start): use.used
@@ -161,7 +163,7 @@ def quotas_of(team: Team, *, at: datetime) -> list[QuotaRow]:
             quota.get_metric_display(),
             quota.window,
             quota.limit,
-            used.get((quota.pk, starts[quota.pk][0]), 0),
+            tidy(used.get((quota.pk, starts[quota.pk][0]), Decimal(0))),
             starts[quota.pk][1],
         )
         for quota in quotas

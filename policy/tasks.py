@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from core.clock import now
-from policy.services import approvals, deliveries
+from policy.services import approvals, deliveries, quota_changes
 
 
 @shared_task(name="policy.escalate_approvals")
@@ -22,3 +22,9 @@ def deliver_notifications(*, channel: int) -> None:
 def find_notifications() -> None:
     """Send what is due and whose task was lost, or has paused after a failure."""
     deliveries.deliver_due(at=now())
+
+
+@shared_task(name="policy.forget_quota_history")
+def forget_quota_history() -> None:
+    """Drop past windows whose time is up."""
+    quota_changes.forget_history(at=now())

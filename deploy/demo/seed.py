@@ -38,7 +38,8 @@ from policy.models import (  # noqa: E402
     Team,
     User,
 )
-from policy.services import keys, quotas, teams  # noqa: E402
+from policy.services import keys, quota_changes, teams  # noqa: E402
+from policy.services.quota_changes import Scope  # noqa: E402
 
 ENVIRONMENTS = (("dev", "Development"), ("staging", "Staging"), ("prod", "Production"))
 DESCRIPTIONS = {
@@ -124,13 +125,25 @@ def _places(at: datetime) -> None:
             actor=SYSTEM,
             at=at,
         )
-        quotas.set_quota(
-            team=team, metric="runs", window="hour", limit=20_000, actor=SYSTEM, at=at
+        quota_changes.set_quota(
+            scope=Scope(team=team),
+            metric="runs",
+            window="hour",
+            limit=20_000,
+            reason="the demo's traffic",
+            actor=SYSTEM,
+            at=at,
         )
     support = Team.objects.get(slug="support")
     if not support.quotas.filter(metric="calls").exists():
-        quotas.set_quota(
-            team=support, metric="calls", window="day", limit=5_000, actor=SYSTEM, at=at
+        quota_changes.set_quota(
+            scope=Scope(team=support),
+            metric="calls",
+            window="day",
+            limit=5_000,
+            reason="the demo's traffic",
+            actor=SYSTEM,
+            at=at,
         )
 
 

@@ -77,6 +77,8 @@ class CallError:
     message: str
     retryable: bool = False
     suggestions: tuple[str, ...] = ()
+    details: Mapping[str, JSON] = field(default_factory=dict)
+    """What a program may act on, such as when a quota resets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class ScriptError:
     """Line in the script, from 1; None where no line is to blame."""
     retryable: bool = False
     suggestions: tuple[str, ...] = ()
+    details: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,4 +269,5 @@ def _error(error: CallError) -> dict[str, JSON]:
         "message": error.message,
         "retryable": error.retryable,
         "suggestions": list(error.suggestions),
+        "details": dict(error.details),
     }

@@ -8,7 +8,7 @@ from collections import deque
 from concurrent.futures import Executor, Future
 
 from gateway.sandbox import channel
-from gateway.sandbox.api import JSON, Call, Job, OnCall, Reply, ScriptError
+from gateway.sandbox.api import JSON, Call, CallError, Job, OnCall, Reply, ScriptError
 from gateway.sandbox.channel import (
     Failed,
     FrameReader,
@@ -56,7 +56,7 @@ class Conversation:
         self._wake = -1
         self._wake_lock = threading.Lock()
         self._step = 0
-        self._errors: dict[int, tuple[str, bool, tuple[str, ...], str]] = {}
+        self._errors: dict[int, tuple[str, CallError]] = {}
         self.calls = 0
         self.waited = 0.0
         self._waiting_since = 0.0
@@ -174,12 +174,7 @@ class Conversation:
     def _remember(self, call: ToolCall, reply: Reply) -> None:
         error = reply.error
         if error is not None:
-            self._errors[call.step] = (
-                error.code,
-                error.retryable,
-                error.suggestions,
-                f"{call.tool}: {error.message}",
-            )
+            self._errors[call.step] = (call.tool, error)
 
     def _serve_beside(self, call: ToolCall) -> None:
         if self._wake < 0:
@@ -244,8 +239,15 @@ class Conversation:
         line = failed.line if failed.line and 0 < failed.line <= lines else None
         known = self._errors.get(failed.step)
         if failed.code == "tool_error" and known is not None:
-            code, retryable, suggestions, message = known
-            return ScriptError(code, message, line, retryable, suggestions)
+            tool, error = known
+            return ScriptError(
+                error.code,
+                f"{tool}: {error.message}",
+                line,
+                error.retryable,
+                error.suggestions,
+                error.details,
+            )
         believed = failed.code in CODES and failed.code not in HOST_MESSAGES
         code = failed.code if believed else "script_error"
         return ScriptError(code, failed.message, line, False, failed.suggestions)

@@ -26,7 +26,7 @@ from policy.access import (
     Access,
 )
 from policy.models import ApiKey, Quota, QuotaUse
-from policy.services.quotas import window_of
+from policy.quota import window_of
 
 # A quota is near its limit from four fifths on.
 _NEAR = 0.8
@@ -101,7 +101,9 @@ def _quotas(access: Access, at: datetime) -> Iterator[Todo]:
     running = Q()
     for window in Quota.Window.values:
         running |= Q(quota__window=window, window_start=window_of(window, at)[0])
-    near = QuotaUse.objects.filter(running, used__gte=F("quota__limit") * _NEAR)
+    near = QuotaUse.objects.filter(
+        running, used__gte=F("quota__limit") * _NEAR, quota__removed_at=None
+    )
     teams = access.teams_for(IDENTITY_READ)
     if teams is not None:
         near = near.filter(quota__team__slug__in=teams)

@@ -35,6 +35,7 @@ from gateway.services.holder import Holder
 from gateway.services.leases import LeaseLost, Leases
 from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
+from gateway.services.reservations import bounded
 from gateway.services.runs import acting, run_target
 from policy.sandbox import TEAM, Sandboxing
 
@@ -218,7 +219,9 @@ def _script(run: Run, holder: Holder, provider: Provider, on_call: OnCall) -> Re
         seed=run.seed,
         started_at=run.queued_at.timestamp(),
         tools=tools,
-        limits=Limits(**rules.limits),  # type: ignore[arg-type] # checked when set
+        limits=Limits(
+            **bounded(rules.limits, run=run, usable=holder.usable)  # type: ignore[arg-type] # checked when set
+        ),
         # Nobody else's runs, and none from another environment, share a sandbox. A
         # replay needs the pinned clock and the ordered replies of level run.
         tenant=f"{principal.team}/{principal.environment}"
@@ -272,6 +275,7 @@ def _direct(run: Run, on_call: OnCall) -> Result:
         None,
         reply.error.retryable,
         reply.error.suggestions,
+        reply.error.details,
     )
     return Result(False, None, "", False, error, usage, 1)
 
@@ -297,6 +301,8 @@ def _ending(result: Result, holder: Holder) -> finish.Ending:
         status = Run.Status.CANCELLED
     rules = _rules(holder)
     error: dict[str, Any] | None = asdict(result.error) if result.error else None
+    if error and not error["details"]:
+        del error["details"]
     return finish.Ending(
         status=status,
         value=result.value,

@@ -19,8 +19,10 @@ from gateway.models import Run, ToolCall
 from gateway.models.catalog import Effect
 from gateway.sandbox.api import Usage as SandboxUsage
 from gateway.services.recorded import write
+from gateway.services.reservations import sent_by
 from gateway.services.runs import principal_of, run_target
 from policy.services import approvals
+from policy.services.quotas import settle
 
 _GB = Decimal(1024**3)
 Kind = UsageEvent.Kind
@@ -30,7 +32,9 @@ OPEN = (Run.Status.QUEUED, Run.Status.RUNNING)
 
 # The lock that an update takes: calls still being written may refer to the row.
 _HOLD = """
-SELECT t.uid FROM gateway_run r JOIN gateway_task t ON t.id = r.task_id
+SELECT t.uid,
+  EXISTS (SELECT 1 FROM policy_quotahold h WHERE h.holder = r.uid)
+FROM gateway_run r JOIN gateway_task t ON t.id = r.task_id
 WHERE r.id = %s AND r.epoch = %s AND r.status IN (
   'queued', 'running', 'awaiting_approval', 'awaiting_outcome')
 FOR NO KEY UPDATE OF r
@@ -108,9 +112,10 @@ def finish(*, run: Run, ending: Ending, definition_tokens: int, at: datetime) ->
 def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> bool:
     if run.held_since is not None:
         run.hold_seconds += (at - run.held_since).total_seconds()
-    task = _hold(run)
-    if task is None:
+    found = _hold(run)
+    if found is None:
         return False
+    task, holds_quota = found
     calls = _calls(run)
     _close_calls(run, calls, at)
     approvals.withdraw(run=run.uid)
@@ -136,6 +141,10 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     avoided = definition_tokens + kept - script - returned
     _count(run, task, booked, script + returned, avoided)
     _end(run, at)
+    if holds_quota:
+        # Last, since others wait for the same rows until this is committed.
+        cpu_seconds = ending.usage.cpu_seconds
+        settle(holder=run.uid, tokens=script + returned, cpu_seconds=cpu_seconds)
     return True
 
 
@@ -162,12 +171,12 @@ def _end(run: Run, at: datetime) -> None:
     write(_END, event, "ended", values | {"run": run.pk})
 
 
-def _hold(run: Run) -> str | None:
-    """Lock the run against every other ending; the id of its task."""
+def _hold(run: Run) -> tuple[str, bool] | None:
+    """Lock the run against every other ending; its task, and whether it holds quota."""
     with prepared_cursor() as cursor:
         cursor.execute(_HOLD, [run.pk, run.epoch])
         row = cursor.fetchone()
-    return None if row is None else str(row[0])
+    return None if row is None else (str(row[0]), bool(row[1]))
 
 
 def _calls(run: Run) -> list[CallRow]:
@@ -188,11 +197,10 @@ def _close_calls(run: Run, calls: list[CallRow], at: datetime) -> None:
 
 
 def _tokens(run: Run, ending: Ending) -> tuple[int, int]:
-    sent = run.code or str(run.direct_arguments or "")
     returned = tokens.estimate(
         {"value": ending.value, "stdout": ending.stdout, "error": ending.error}
     )
-    return tokens.count(sent), returned
+    return tokens.count(sent_by(run)), returned
 
 
 def payer_of(run: Run, task: str) -> Payer:

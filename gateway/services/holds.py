@@ -20,7 +20,7 @@ from gateway.selectors.outcomes import safe_from as safe_from
 from gateway.services import finish
 from gateway.services.runs import principal_of, run_target
 from policy.models import Approval
-from policy.services import approvals
+from policy.services import approvals, quotas
 
 Resolution = ToolCall.Resolution
 MOST_AT_ONCE = 100
@@ -50,6 +50,7 @@ def _suspend(run: Run, waiting: str, usage: Usage, at: datetime) -> bool:
     )
     cost = (run.cost or 0) + booked.cost
     Run.objects.filter(pk=run.pk).update(cost=cost, currency=booked.currency)
+    quotas.park(holder=run.uid, cpu_seconds=usage.cpu_seconds)
     record(
         events.RUN_HELD,
         actor=principal_of(run).actor,
@@ -89,6 +90,9 @@ def _wake(uid: str, because: str, at: datetime) -> bool:
     if run.calls.filter(outcome=ToolCall.Outcome.UNKNOWN).exists():
         # Another step of the same run still waits to be resolved.
         Run.objects.filter(pk=run.pk).update(status=Run.Status.AWAITING_OUTCOME)
+        return False
+    if not quotas.resume(holder=uid):
+        # As many runs as may go on at once do: the sweeper tries again.
         return False
     Run.objects.filter(pk=run.pk).update(status=Run.Status.QUEUED)
     _goes_on(uid, because, at)

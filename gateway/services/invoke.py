@@ -32,10 +32,9 @@ from gateway.services.deciding import decision_on
 from gateway.services.holder import Answer, Holder, Step, Unanswered
 from gateway.services.leases import MOST_CLAIMS
 from policy.decision import DENY, Decision
-from policy.services.quotas import reserve
+from policy.services.quotas import note_refusal, reserve_call
 
 _validators = Validators()
-CALLS = "calls"
 
 
 def invoke(holder: Holder, call: Call) -> Reply:
@@ -101,13 +100,13 @@ def _intend(
     # then a crash of PostgreSQL or of its host could lose it, together with a result
     # that nobody was given.
     durable = tool.effect != Effect.READ
-    limited = any(limit.metric == CALLS for limit in holder.usable.limits)
+    limits = holder.usable.limits_of_call(holder.principal.key_id, step.call.tool)
     began = time.monotonic()
-    if limited or approval is not None:
+    if limits or approval is not None:
         with transaction.atomic():
             if approval is not None:
                 gate.use(approval=approval, binding=binding, at=step.at)
-            reserve(limits=holder.usable.limits, metric=CALLS, at=step.at)
+            reserve_call(limits=limits, at=step.at)
             return journal.intend(intent, event=event, durable=durable), None
     if durable or not holder.lease.is_clear:
         call_id, answer = journal.intend(intent, event=event, durable=durable), None
@@ -314,7 +313,7 @@ def _stopped(holder: Holder, step: Step, error: TollgateError) -> Reply:
         step,
         ToolCall.Outcome.DENIED,
         (f"{kind}: {error.message}",),
-        CallError(error.code, error.message, retryable=retryable),
+        CallError(error.code, error.message, retryable, details=error.details),
     )
 
 
@@ -333,7 +332,7 @@ def _turned_down(
         target=target_of(step.call.tool),
         decision=DENY,
         reasons=reasons,
-        payload={"arguments": shown, "code": error.code},
+        payload={"arguments": shown, "code": error.code, "details": error.details},
         tool=step.call.tool,
         run=holder.run,
         step=step.call.step,
@@ -344,6 +343,7 @@ def _turned_down(
     )
     intent = _intent(holder, step, DENY, reasons, shown)
     journal.intend(intent, event=event, durable=True, refusal=ending)
+    note_refusal(error.details, principal=holder.principal, event=event)
     return Reply(error=error, turn=turn)
 
 
@@ -373,4 +373,5 @@ def _error_dict(error: CallError | None) -> dict[str, Any] | None:
         "code": error.code,
         "message": error.message,
         "retryable": error.retryable,
+        **({"details": dict(error.details)} if error.details else {}),
     }

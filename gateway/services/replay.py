@@ -79,6 +79,7 @@ class Replay:
             known.error["code"],
             known.error["message"],
             retryable=known.error.get("retryable", False),
+            details=known.error.get("details", {}),
         )
         return Reply(error=error, turn=turn)
 

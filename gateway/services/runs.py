@@ -20,10 +20,11 @@ from gateway import events
 from gateway.catalog import usable_by
 from gateway.codemode.checks import LANGUAGES
 from gateway.models import Run, Task
+from gateway.services.reservations import reserve
 from policy import scopes
 from policy.access import roles_of
 from policy.principal import Principal
-from policy.services.quotas import reserve
+from policy.services.quotas import note_refusal
 
 DIRECT = "direct"
 _LONGEST_NAME = 200
@@ -100,14 +101,15 @@ def _has_lone_surrogate(text: str) -> bool:
 
 
 def _refused(principal: Principal, error: TollgateError, at: datetime) -> TollgateError:
-    record(
+    event = record(
         events.RUN_REFUSED,
         actor=principal.actor,
         at=at,
         decision=DENY,
         reasons=[error.message],
-        payload={"code": error.code},
+        payload={"code": error.code, "details": error.details},
     )
+    note_refusal(error.details, principal=principal, event=event)
     return error
 
 
@@ -135,7 +137,6 @@ def _create_run(
     at: datetime,
 ) -> Run:
     usable = usable_by(principal)
-    reserve(limits=usable.limits, metric="runs", at=at)
     work = _task(principal, task, at)
     run = Run(
         uid=new_id("run"),
@@ -178,6 +179,8 @@ def _create_run(
             "code_sha256": run.code_sha256,
         },
     )
+    # Last, since everybody's runs wait for the same rows until this one is committed.
+    reserve(run, principal, usable)
     enqueue("gateway.execute_run", queue="runs", swept=True, run=run.uid)
     return run
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from core.jobs import enqueue
 from gateway import completions
-from gateway.models import Run
+from gateway.models import Run, ToolCall
 from gateway.sandbox.api import Usage
 from gateway.services import finish, holds, lookup
 from gateway.services.leases import MOST_CLAIMS as MOST_CLAIMS
@@ -50,12 +50,22 @@ def sweep(*, at: datetime, limit: int = 500) -> Swept:
 
 
 def _wake_decided(at: datetime, limit: int) -> None:
-    # Whoever decided may have died before the run could be woken.
+    # Whoever decided may have died before the run could be woken, and a run that
+    # there was no room for goes on when another has ended.
     asked = Approval.objects.filter(run=OuterRef("uid"), state=Approval.State.PENDING)
     waiting = Run.objects.filter(status=Run.Status.AWAITING_APPROVAL)
     decided = waiting.exclude(Exists(asked)).order_by("pk")
     for uid in decided.values_list("uid", flat=True)[:limit]:
         holds.wake(run=uid, because="it was decided before", at=at)
+    # An open call that nobody was asked about is looked up, when its time has come.
+    unknown = ToolCall.objects.filter(
+        Q(outcome=ToolCall.Outcome.UNKNOWN) | Q(outcome="", resolution=""),
+        run=OuterRef("pk"),
+    )
+    waiting = Run.objects.filter(status=Run.Status.AWAITING_OUTCOME)
+    resolved = waiting.exclude(Exists(unknown)).order_by("pk")
+    for uid in resolved.values_list("uid", flat=True)[:limit]:
+        holds.wake(run=uid, because="it was resolved before", at=at)
 
 
 def _resend(at: datetime, limit: int) -> int:

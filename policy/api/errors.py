@@ -38,9 +38,13 @@ def handle(exception: Exception, context: dict[str, Any]) -> Response | None:
 
 def _answer(status: int, code: str, message: str, details: Any) -> Response:
     set_rollback()
-    unknown = status in {NotAuthenticated.status_code, AuthenticationFailed.status_code}
+    headers = {}
+    if details.get("retry_after") is not None:
+        headers["Retry-After"] = str(details["retry_after"])
+    if status in {NotAuthenticated.status_code, AuthenticationFailed.status_code}:
+        headers["WWW-Authenticate"] = CHALLENGE
     return Response(
         error_body(code, message, dict(details)),
         status=status,
-        headers={"WWW-Authenticate": CHALLENGE} if unknown else None,
+        headers=headers,
     )

@@ -18,7 +18,7 @@ from policy.models.identity import (
     User,
 )
 from policy.models.notification import Notification, NotificationChannel
-from policy.models.quota import Quota, QuotaUse
+from policy.models.quota import Quota, QuotaHold, QuotaRefusal, QuotaUse
 from policy.models.sandbox import SandboxPolicy
 
 __all__ = [
@@ -35,6 +35,8 @@ __all__ = [
     "PersonalKey",
     "Project",
     "Quota",
+    "QuotaHold",
+    "QuotaRefusal",
     "QuotaUse",
     "SandboxPolicy",
     "ServiceAccount",

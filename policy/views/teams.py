@@ -23,7 +23,7 @@ from policy.forms import (
     TeamForm,
 )
 from policy.models import Team
-from policy.services import quotas, teams
+from policy.services import quota_changes, teams
 from policy.views.forms import attempt, posted
 from policy.web import Request, actor_of, requires
 
@@ -158,8 +158,11 @@ def quota_set(request: Request, slug: str) -> HttpResponse:
     form = _form("quota", request)
     done = attempt(
         form,
-        lambda: quotas.set_quota(
-            team=found, **form.cleaned_data, actor=actor_of(request), at=now()
+        lambda: quota_changes.set_quota(
+            scope=quota_changes.Scope(team=found),
+            **form.cleaned_data,
+            actor=actor_of(request),
+            at=now(),
         ),
     )
     return _after(request, found, "quota", form, done, "The quota was set.")
@@ -172,7 +175,12 @@ def quota_remove(request: Request, slug: str, pk: int) -> HttpResponse:
     found = selectors.visible_team(request.access, slug)
     if not found.quotas.filter(pk=pk).exists():
         raise NotFound("There is no such quota: it may be gone already.")
-    quotas.remove_quota(quota_id=pk, actor=actor_of(request), at=now())
+    quota_changes.remove_quota(
+        quota_id=pk,
+        reason="removed at the team's page",
+        actor=actor_of(request),
+        at=now(),
+    )
     messages.success(request, "The quota was removed.")
     return redirect("team", slug)
 

@@ -24,6 +24,7 @@ class ToolError(Exception):
         retryable: bool = False,
         tool: str = "",
         suggestions: tuple[str, ...] = (),
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message or code)
         self.code = code
@@ -31,6 +32,7 @@ class ToolError(Exception):
         self.retryable = retryable
         self.tool = tool
         self.suggestions = suggestions
+        self.details = dict(details or {})
         self._step = 0
 
 
@@ -143,6 +145,7 @@ def _outcome(tool: str, reply: dict[str, Any]) -> Any:
         given["retryable"],
         tool,
         tuple(given["suggestions"]),
+        given["details"],
     )
     error._step = reply["id"]
     raise error

@@ -38,7 +38,7 @@ return { total: total(rows), ids, note: note.length, random: Math.random() };
 `;
 const LIMITS = { calls: 0, calls_in_flight: 1, message_bytes: 1_024 };
 
-const REFUSED = { code: "warm", message: "", retryable: false, suggestions: [] };
+const REFUSED = { code: "warm", message: "", retryable: false, suggestions: [], details: {} };
 const forever = new Int32Array(new SharedArrayBuffer(4));
 
 async function main() {

@@ -10,12 +10,13 @@ const steps = new WeakMap();
 
 // A tool call failed; scripts may catch it.
 class ToolError extends Error {
-  constructor(code, message = "", retryable = false, tool = "", suggestions = []) {
+  constructor(code, message = "", retryable = false, tool = "", suggestions = [], details = {}) {
     super(message || code);
     this.code = code;
     this.retryable = retryable;
     this.tool = tool;
     this.suggestions = suggestions;
+    this.details = details;
   }
 }
 Object.defineProperty(ToolError.prototype, "name", { value: "ToolError" });
@@ -155,8 +156,8 @@ function settle({ tool, site, resolve, reject }, reply) {
     resolve(reply.value);
     return;
   }
-  const { code, message, retryable, suggestions } = reply.error;
-  const error = new ToolError(code, message, retryable, tool, suggestions);
+  const { code, message, retryable, suggestions, details } = reply.error;
+  const error = new ToolError(code, message, retryable, tool, suggestions, details);
   // the place of the call: the reply itself comes from nowhere in the script
   const frames = String(site.stack).split("\n").filter((line) => line.includes(FILENAME));
   const stack = [String(error), ...frames].join("\n");

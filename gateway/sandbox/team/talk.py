@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from gateway.sandbox import channel
-from gateway.sandbox.api import JSON, Call, Job, OnCall, Reply, ScriptError
+from gateway.sandbox.api import JSON, Call, CallError, Job, OnCall, Reply, ScriptError
 from gateway.sandbox.channel import Failed, Printed, Returned, ToolCall
 from gateway.sandbox.conversation import FLOOD, CallFailed
 from gateway.sandbox.errors import (
@@ -96,7 +96,7 @@ class Talk:
         self._open_calls = 0
         self._in_flight: dict[int, Future[bytes]] = {}
         self._waiting_since = 0.0
-        self._errors: dict[int, tuple[str, bool, tuple[str, ...], str]] = {}
+        self._errors: dict[int, tuple[str, CallError]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -218,12 +218,7 @@ class Talk:
     def _remember(self, call: ToolCall, reply: Reply) -> None:
         error = reply.error
         if error is not None:
-            self._errors[call.step] = (
-                error.code,
-                error.retryable,
-                error.suggestions,
-                f"{call.tool}: {error.message}",
-            )
+            self._errors[call.step] = (call.tool, error)
 
     def _send_finished(self, item: Finished, send: Sender) -> None:
         call, done = item
@@ -277,7 +272,14 @@ class Talk:
         line = failed.line if failed.line and 0 < failed.line <= lines else None
         known = self._errors.get(failed.step)
         if failed.code == "tool_error" and known is not None:
-            code, retryable, suggestions, message = known
-            return ScriptError(code, message, line, retryable, suggestions)
+            tool, error = known
+            return ScriptError(
+                error.code,
+                f"{tool}: {error.message}",
+                line,
+                error.retryable,
+                error.suggestions,
+                error.details,
+            )
         code = failed.code if failed.code in _BELIEVED else "script_error"
         return ScriptError(code, failed.message, line, False, failed.suggestions)

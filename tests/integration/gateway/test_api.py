@@ -19,6 +19,7 @@ from tests.builders.identity import (
     make_environment,
     make_key,
 )
+from tests.builders.quotas import make_quota
 from tests.builders.runs import make_call, make_run
 
 
@@ -121,6 +122,21 @@ def test_a_key_without_the_scope_is_refused_on_record(cast: Cast) -> None:
     assert response.json()["error"]["details"] == {"needs": "runs:execute"}
     assert not Run.objects.exists()
     assert Event.objects.filter(name="access.denied", decision="deny").count() == 1
+
+
+def test_a_run_beyond_the_quota_is_429_and_says_when_to_come_back(
+    cast: Cast, key: NewKey
+) -> None:
+    make_quota(1, metric="runs", window="day", team=cast.team)
+    assert ask(key, "runs/", {"code": "return 1"}).status_code in (200, 202)
+    response = ask(key, "runs/", {"code": "return 1"})
+    assert response.status_code == 429
+    error = response.json()["error"]
+    assert error["code"] == "quota_exceeded"
+    assert error["details"]["scope"] == "team sales"
+    assert error["details"]["remaining"] == 0
+    assert 0 < error["details"]["retry_after"] <= 86_400
+    assert response["Retry-After"] == str(error["details"]["retry_after"])
 
 
 def test_a_person_runs_scripts_in_the_playground_instead(cast: Cast) -> None:

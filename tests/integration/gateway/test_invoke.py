@@ -19,8 +19,9 @@ from gateway.services.journal import KeyRevoked
 from gateway.services.leases import LeaseLost
 from policy.models import ApiKey, Team
 from policy.principal import Principal
-from policy.services import keys, quotas
+from policy.services import keys
 from tests.builders.identity import ACTOR, make_account, make_key, make_team
+from tests.builders.quotas import make_quota
 from tests.integration.gateway.conftest import Hold
 
 pytestmark = pytest.mark.django_db
@@ -240,14 +241,7 @@ def test_what_cannot_be_recorded_is_not_done(agent: Principal, hold: Hold) -> No
 def test_a_quota_that_is_used_up_says_when_it_resets(
     agent: Principal, hold: Hold
 ) -> None:
-    quotas.set_quota(
-        team=Team.objects.get(pk=agent.team_id),
-        metric="calls",
-        window="hour",
-        limit=2,
-        actor=ACTOR,
-        at=now(),
-    )
+    make_quota(2, team=Team.objects.get(pk=agent.team_id))
     holder, watched = watch(hold(agent))
     replies = [
         invoke(holder, Call(step, "trivial.add", {"a": 1, "b": 1}))

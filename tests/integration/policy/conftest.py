@@ -1,20 +1,55 @@
 """Rows that several connections must see."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from django.contrib.auth.models import Group
 from pytest_django.plugin import DjangoDbBlocker
 
-from policy.models import Quota, Team
+from policy.models import (
+    ApiKey,
+    Environment,
+    Project,
+    Quota,
+    QuotaHold,
+    ServiceAccount,
+    Team,
+)
 from tests.builders.identity import AT
 
 
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """A key within a team within the organization, in an environment."""
+
+    team: Team
+    key: ApiKey
+    environment: Environment
+
+    def quota(self, limit: int, level: str, metric: str = "calls") -> Quota:
+        """A committed quota: ``key``, ``team``, ``tool``, ``environment`` or all."""
+        scopes: dict[str, dict[str, object]] = {
+            "organization": {},
+            "key": {"key": self.key},
+            "team": {"team": self.team},
+            "tool": {"tool": "crm.*"},
+            "environment": {"environment": self.environment},
+            "combined": {
+                "team": self.team,
+                "tool": "crm.*",
+                "environment": self.environment,
+            },
+        }
+        window = "" if metric == "concurrent_runs" else "hour"
+        return Quota.objects.create(
+            metric=metric, window=window, limit=limit, **scopes[level]
+        )
+
+
 @pytest.fixture
-def committed_quota(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[Quota]:
-    """A committed quota of 25 calls an hour, removed again by hand.
+def nest(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Nest]:
+    """Committed rows, removed again by hand.
 
     The usual transactional test would TRUNCATE every table afterwards, which the
     append-only ones refuse.
@@ -24,6 +59,25 @@ def committed_quota(
         team = Team.objects.create(
             slug="busy", name="Busy", cost_centre="C", group=group, created_at=AT
         )
-        yield Quota.objects.create(team=team, metric="calls", window="hour", limit=25)
-        team.delete()
-        group.delete()
+        place = Environment.objects.create(slug="busy", name="Busy")
+        account = ServiceAccount.objects.create(team=team, name="a", created_at=AT)
+        key = ApiKey.objects.create(
+            service_account=account,
+            prefix="tg_busybusy",
+            secret_hash="",
+            name="k",
+            environment=place,
+            project=Project.objects.create(team=team, slug="p", name="P"),
+            created_at=AT,
+            created_by="",
+        )
+        try:
+            yield Nest(team, key, place)
+        finally:
+            QuotaHold.objects.all().delete()
+            Quota.objects.all().delete()
+            key.delete()
+            account.delete()
+            team.delete()
+            place.delete()
+            group.delete()

@@ -9,10 +9,10 @@ from pytest_django import DjangoAssertNumQueries
 
 from audit.models import Event
 from core.clock import now
-from policy.models import ApiKey, Membership, Quota, Team
-from policy.services import keys, quotas
+from policy.models import ApiKey, Membership, Quota, QuotaUse, Team
+from policy.quota import window_of
+from policy.services import keys
 from tests.builders.identity import (
-    ACTOR,
     AT,
     PASSWORD,
     Cast,
@@ -23,6 +23,7 @@ from tests.builders.identity import (
     make_team,
     make_user,
 )
+from tests.builders.quotas import make_quota
 
 pytestmark = pytest.mark.django_db
 
@@ -122,25 +123,23 @@ def test_the_last_administrator_stays_and_the_page_says_why(
 
 
 def test_quotas_show_use_against_the_limit(admin: Client, cast: Cast) -> None:
-    quota = quotas.set_quota(
-        team=cast.team, metric="calls", window="month", limit=4000, actor=ACTOR, at=AT
-    )
-    quotas.reserve(
-        limits=quotas.limits_of(cast.team.pk), metric="calls", at=now(), amount=4000
-    )
+    quota = make_quota(4000, team=cast.team, window="month")
+    start, _ = window_of("month", now())
+    QuotaUse.objects.create(quota=quota, window_start=start, used=4000)
     text = _text(admin, "/settings/teams/sales/")
     assert "4,000" in text
     assert "used up" in text
     assert 'max="4000" value="4000"' in text
     admin.post(f"/settings/teams/sales/quotas/{quota.pk}/remove/")
-    assert not Quota.objects.exists()
+    assert not Quota.objects.live().exists()
 
 
 def test_a_quota_is_set_and_a_bad_one_is_refused(admin: Client) -> None:
     path = "/settings/teams/sales/quotas/set/"
-    assert admin.post(path, {"metric": "runs", "window": "day", "limit": "7"}).url  # type: ignore[attr-defined]
+    good = {"metric": "runs", "window": "day", "limit": "7", "reason": "r"}
+    assert admin.post(path, good).url  # type: ignore[attr-defined]
     assert Quota.objects.get().limit == 7
-    bad = {"metric": "runs", "window": "day", "limit": "-7"}
+    bad = {"metric": "runs", "window": "day", "limit": "-7", "reason": "r"}
     assert admin.post(path, bad).status_code == 422
     assert Quota.objects.get().limit == 7
 

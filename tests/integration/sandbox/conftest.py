@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.api import Call, CallError, Job, Limits, OnCall, Reply, Result
+from gateway.sandbox.api import (
+    JSON,
+    Call,
+    CallError,
+    Job,
+    Limits,
+    OnCall,
+    Reply,
+    Result,
+)
 from gateway.sandbox.bare import MontyProvider
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.sandbox.provider import GVisorProvider
@@ -25,6 +34,7 @@ TOOLS = {
     },
     "mail": {"send": "mail.send"},
 }
+WHY: dict[str, JSON] = {"quota": 7, "scope": {"team": "sales"}, "retry_after": None}
 STARTED_AT = 1_790_000_000.0  # 2026-09-21T14:13:20Z
 
 Run = Callable[..., Result]
@@ -34,7 +44,7 @@ def serve(call: Call) -> Reply:
     """A few tools of our own."""
     match call.tool:
         case "crm.fail":
-            error = CallError("denied", "no grant", True, ("crm.echo",))
+            error = CallError("denied", "no grant", True, ("crm.echo",), WHY)
             return Reply(error=error)
         case "crm.rows":
             count = call.arguments["n"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.api import Call, Job, Limits, OnCall, Provider, Reply, Result
-from tests.integration.sandbox.conftest import STARTED_AT, TOOLS, Run, serve
+from tests.integration.sandbox.conftest import STARTED_AT, TOOLS, WHY, Run, serve
 
 pytestmark = pytest.mark.sandbox
 
@@ -67,8 +67,8 @@ VALUES = [
     ("__name__ == '__main__'", True),
     ("from tools import crm, ToolError\ntry:\n    crm.fail()\n"
      "except ToolError as e:\n"
-     "    x = [e.code, e.message, e.retryable, e.suggestions, e.tool, f'{e}']\nx",
-     ["denied", "no grant", True, ["crm.echo"], "crm.fail", "no grant"]),
+     "    x = [e.code, e.message, e.retryable, e.details, e.tool, f'{e}']\nx",
+     ["denied", "no grant", True, WHY, "crm.fail", "no grant"]),
     ("from tools import crm\ntry:\n    crm.fail()\nexcept ValueError:\n    1\n"
      "except Exception as e:\n    x = isinstance(e, ToolError)\nx", True),
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.api import Call, Reply
-from tests.integration.sandbox.conftest import Run, serve
+from tests.integration.sandbox.conftest import WHY, Run, serve
 
 pytestmark = pytest.mark.sandbox
 
@@ -154,10 +154,10 @@ def test_an_error_suggests_what_was_meant(run: Run, code: str, suggestion: str) 
 def test_a_tool_error_can_be_caught(run: Run) -> None:
     result = run(
         "from tools import crm, ToolError\ntry:\n    crm.fail()\n"
-        "except ToolError as e:\n    got = [e.code, e.message, e.retryable, e.tool]\n"
-        "got"
+        "except ToolError as e:\n    got = [e.code, e.message, e.retryable, e.tool, "
+        "e.details]\ngot"
     )
-    assert result.value == ["denied", "no grant", True, "crm.fail"]
+    assert result.value == ["denied", "no grant", True, "crm.fail", WHY]
 
 
 def test_an_uncaught_tool_error_is_the_host_s_account(run: Run) -> None:
@@ -165,6 +165,7 @@ def test_an_uncaught_tool_error_is_the_host_s_account(run: Run) -> None:
     assert result.error is not None
     assert result.error.retryable
     assert result.error.suggestions == ("crm.echo",)
+    assert result.error.details == WHY
 
 
 def test_a_script_cannot_pass_its_own_error_for_a_tool_s(run: Run) -> None:

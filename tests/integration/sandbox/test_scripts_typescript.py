@@ -8,7 +8,7 @@ import pytest
 
 from gateway.codemode.typescript import camel_case
 from gateway.sandbox.api import Call, Reply
-from tests.integration.sandbox.conftest import Run
+from tests.integration.sandbox.conftest import WHY, Run
 
 pytestmark = pytest.mark.sandbox
 
@@ -235,11 +235,11 @@ def test_a_tool_error_can_be_caught(run_typescript: Run) -> None:
     result = run_typescript(
         "try { await tools.crm.fail() } catch (e) {\n"
         "  return [e instanceof ToolError, e instanceof Error, e.name, e.code, "
-        "e.message, e.retryable, e.tool, e.suggestions, e.stack]\n}"
+        "e.message, e.retryable, e.tool, e.suggestions, e.details, e.stack]\n}"
     )
     assert result.value == [
         True, True, "ToolError", "denied", "no grant", True, "crm.fail", ["crm.echo"],
-        "ToolError: no grant\n    at script (script.ts:1:23)",
+        WHY, "ToolError: no grant\n    at script (script.ts:1:23)",
     ]  # fmt: skip
 
 
@@ -248,6 +248,7 @@ def test_an_uncaught_tool_error_is_the_host_s_account(run_typescript: Run) -> No
     assert result.error is not None
     assert result.error.retryable
     assert result.error.suggestions == ("crm.echo",)
+    assert result.error.details == WHY
 
 
 def test_a_script_cannot_pass_its_own_error_for_a_tool_s(run_typescript: Run) -> None:

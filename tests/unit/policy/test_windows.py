@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from policy.services.quotas import window_of
+from policy.quota import window_of
 
 AT = datetime(2026, 12, 31, 23, 59, 59, 5, tzinfo=UTC)
 

@@ -182,7 +182,7 @@ CALLED = ToolCall(3, "crm.list", {}, True)
 def test_replies_carry_values_and_errors() -> None:
     body = channel.encode_reply(CALLED, Reply(value={"a": [1]}), 1_000)[4:]
     assert json.loads(body) == {"id": 3, "value": {"a": [1]}}
-    error = CallError("denied", "no", True, ("ask",))
+    error = CallError("denied", "no", True, ("ask",), {"limit": 1})
     body = channel.encode_reply(CALLED, Reply(error=error), 1_000)[4:]
     assert json.loads(body) == {
         "id": 3,
@@ -191,6 +191,7 @@ def test_replies_carry_values_and_errors() -> None:
             "message": "no",
             "retryable": True,
             "suggestions": ["ask"],
+            "details": {"limit": 1},
         },
     }
 

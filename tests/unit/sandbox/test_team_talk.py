@@ -143,7 +143,9 @@ def test_the_first_ending_counts() -> None:
 
 def test_a_tool_that_fails_is_told_in_the_hosts_own_words() -> None:
     def deny(call: Call) -> Reply:
-        return Reply(error=CallError("denied", "no grant", True, ("crm.echo",)))
+        return Reply(
+            error=CallError("denied", "no grant", True, ("crm.echo",), {"a": 1})
+        )
 
     talk = make_talk(deny)
     talk.take(call(1), 10)
@@ -157,6 +159,7 @@ def test_a_tool_that_fails_is_told_in_the_hosts_own_words() -> None:
     assert error is not None
     assert (error.code, error.line, error.retryable) == ("denied", 2, True)
     assert error.message == "crm.echo: no grant"
+    assert error.details == {"a": 1}
 
 
 @pytest.mark.parametrize("code", ["wall_time", "internal", "cancelled", "made_up"])

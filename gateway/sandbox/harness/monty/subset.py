@@ -22,7 +22,7 @@ from Exception, as ToolError does.
 FIELD_OF_ERROR = "__tool_error_"
 """Begins the names of functions that read a field of a ToolError."""
 _BIND_TOOL_ERROR = "from binascii import Incomplete as ToolError"
-_FIELDS = frozenset({"code", "message", "retryable", "tool", "suggestions"})
+_FIELDS = frozenset({"code", "message", "retryable", "tool", "suggestions", "details"})
 _MODULE_NAMES = (
     "json re collections itertools functools math statistics decimal random uuid csv "
     "io base64 hashlib textwrap difflib dataclasses enum typing string operator heapq "

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from core.clock import now
 from policy.models import Quota, QuotaUse
-from policy.services.quotas import window_of
+from policy.quota import window_of
 from tests.builders.catalog import make_server, make_tool
 from tests.builders.finops import make_fact, make_usage
 from tests.builders.identity import Cast
