@@ -1,5 +1,6 @@
 """Reads for the pages and the API of identity, grants and quotas."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -267,6 +268,17 @@ def environment_rows() -> list[EnvironmentRow]:
         )
         for row in environments()
     ]
+
+
+def sandbox_policy_of(scope: Mapping[str, object]) -> SandboxPolicy | None:
+    """What one environment, team or key asks for, by the columns that name it."""
+    return SandboxPolicy.objects.filter(**scope).first()
+
+
+def sandboxing_line(scope: Mapping[str, object]) -> str:
+    """The same in one line."""
+    policy = sandbox_policy_of(scope)
+    return explain(policy.rule if policy else Rule())
 
 
 def gvisor_tools() -> QuerySet[SandboxPolicy]:

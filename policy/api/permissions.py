@@ -60,6 +60,16 @@ class HasScope(BasePermission):
         return True
 
 
+class People(HasScope):
+    """Only people, whatever the scopes of a key; its refusal is on record."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        if isinstance(request.auth, Principal):
+            refuse_key(request, request.auth, needed="a person who is signed in")
+            raise Denied("Only people may do this, never keys: sign in.")
+        return super().has_permission(request, view)
+
+
 def refuse_key(request: Request, principal: Principal, *, needed: str) -> Denied:
     """Record that this key was refused, and return the error to raise."""
     record(

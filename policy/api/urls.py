@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from policy.api import views
+from policy.api import sandbox, views
 from policy.api.schema import SchemaView
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -13,5 +13,28 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/v1/keys/<int:pk>/revoke/",
         views.KeyRevoke.as_view(),
         name="api_key_revoke",
+    ),
+    path(
+        "api/v1/keys/<int:pk>/sandbox/",
+        sandbox.KeySandbox.as_view(),
+        name="api_key_sandbox",
+    ),
+    path(
+        "api/v1/teams/<slug:slug>/sandbox/",
+        sandbox.TeamSandbox.as_view(),
+        name="api_team_sandbox",
+    ),
+    path(
+        "api/v1/environments/<slug:slug>/sandbox/",
+        sandbox.EnvironmentSandbox.as_view(),
+        name="api_environment_sandbox",
+    ),
+    path(
+        "api/v1/gvisor-tools/", sandbox.GVisorTools.as_view(), name="api_gvisor_tools"
+    ),
+    path(
+        "api/v1/gvisor-tools/<int:pk>/",
+        sandbox.GVisorTool.as_view(),
+        name="api_gvisor_tool",
     ),
 ]

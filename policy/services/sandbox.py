@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -28,6 +29,16 @@ class Scope:
     key: ApiKey | None = None
     tool: str = ""
     """`server.tool`, `server.prefix*` or `server.*`."""
+
+    @property
+    def as_filter(self) -> dict[str, Any]:
+        """The scope as a query finds its policy."""
+        return {
+            "environment": self.environment,
+            "team": self.team,
+            "key": self.key,
+            "tool": self.tool,
+        }
 
     @property
     def target(self) -> Target:
@@ -56,14 +67,11 @@ def set_sandbox_policy(
 
     `limits` are named as in policy.sandbox.LIMITS. Raises Invalid.
     """
-    given = [scope.environment, scope.team, scope.key, scope.tool]
-    if sum(bool(item) for item in given) != 1:
+    if sum(bool(item) for item in scope.as_filter.values()) != 1:
         raise Invalid("Choose one environment, team, key or tool.")
     rule = Rule(level, require_gvisor, checked(limits))
     _check(scope, rule)
-    found = SandboxPolicy.objects.select_for_update().filter(
-        environment=scope.environment, team=scope.team, key=scope.key, tool=scope.tool
-    )
+    found = SandboxPolicy.objects.select_for_update().filter(**scope.as_filter)
     before = found.first()
     if rule == Rule():
         if before is not None:
@@ -73,10 +81,7 @@ def set_sandbox_policy(
     if before is not None and before.rule == rule:
         return before
     policy, _ = SandboxPolicy.objects.update_or_create(
-        environment=scope.environment,
-        team=scope.team,
-        key=scope.key,
-        tool=scope.tool,
+        **scope.as_filter,
         defaults={
             "level": level,
             "require_gvisor": require_gvisor,

@@ -74,9 +74,7 @@ def gvisor_tool_remove(request: Request, pk: int) -> HttpResponse:
 
 
 def _page(request: Request, scope: Scope, back: str, *where: str) -> HttpResponse:
-    policy = SandboxPolicy.objects.filter(
-        environment=scope.environment, team=scope.team, key=scope.key, tool=""
-    ).first()
+    policy = selectors.sandbox_policy_of(scope.as_filter)
     rule = policy.rule if policy else Rule()
     initial = {"level": rule.level, "require_gvisor": rule.require_gvisor}
     form = SandboxForm(posted(request), initial=initial | dict(rule.limits))

@@ -220,6 +220,7 @@ def _page(
         "quotas": selectors.quotas_of(found, at=at),
         "grants": selectors.grants_of(found),
         "may_change": request.access.may(IDENTITY_ADMIN),
+        "sandboxing": selectors.sandboxing_line({"team": found}),
         "may_grant": request.access.may(POLICY_ADMIN),
         "at": at,
         **made,

@@ -96,6 +96,7 @@ _CHANNEL = {
     "events": ["approval.requested"],
     "enabled": "on",
 }
+_LEVEL = {"level": "team"}
 _NEW_KEY = {
     "team": "sales",
     "service_account": "agent",
@@ -229,6 +230,16 @@ TABLE = (
     row("GET", "api_keys", "S++++3+"),
     row("POST", "api_keys", "S33333+", body=_NEW_KEY, json=True),
     row("POST", "api_key_revoke", "S33333+", pk="@key", body=_WHY, json=True),
+    row("GET", "api_key_sandbox", "S33333+", pk="@key"),
+    row("PUT", "api_key_sandbox", "S33333+", pk="@key", body=_LEVEL, json=True),
+    row("GET", "api_team_sandbox", "S33333+", slug="sales"),
+    row("PUT", "api_team_sandbox", "S33333+", slug="sales", body=_LEVEL, json=True),
+    row("GET", "api_environment_sandbox", "S33333+", slug="dev"),
+    row("PUT", "api_environment_sandbox", "S33333+", slug="dev", body=_LEVEL,
+        json=True),
+    row("GET", "api_gvisor_tools", "S33333+"),
+    row("POST", "api_gvisor_tools", "S33333+", body={"tool": "crm.*"}, json=True),
+    row("DELETE", "api_gvisor_tool", "S33333+", pk="@gvisor_tool", json=True),
     row("GET", "api_events", "S333+3+"),
     row("GET", "api_event", "S333+3+", uid="@event"),
 )  # fmt: skip
@@ -302,7 +313,7 @@ def test_each_role_gets_in_or_is_refused_and_changes_nothing(
             else:
                 assert response.status_code in REFUSED[letter], said
                 assert (letter == "S") == _asks_to_sign_in(response), said
-                if line.method == "POST":
+                if line.method != "GET":
                     assert _state() == before, f"{said}, yet something changed"
             if letter == "3":
                 now_denied = Event.objects.filter(name="access.denied").count()
@@ -337,7 +348,8 @@ def _send(line: Row, world: dict[str, Any], user: User | None) -> HttpResponseBa
         return client.get(path)
     body = _filled(line.body, world)
     if line.json:
-        return client.post(path, json.dumps(body), content_type="application/json")
+        sent = json.dumps(body)
+        return client.generic(line.method, path, sent, content_type="application/json")
     return client.post(path, body)
 
 

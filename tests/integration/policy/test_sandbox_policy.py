@@ -1,6 +1,7 @@
 """Isolation and limits: set, recorded, read for a run, and shown on their pages."""
 
 import json
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -10,6 +11,7 @@ from audit.models import Event
 from core.errors import Invalid
 from core.models import Revision, revisions
 from policy.models import SandboxPolicy
+from policy.sandbox import LIMITS
 from policy.selectors import sandboxing_of
 from policy.services.sandbox import Scope, set_sandbox_policy
 from tests.builders.identity import (
@@ -177,3 +179,94 @@ def test_a_tool_is_named_and_let_go_on_the_environments_page(admin: Client) -> N
     assert "names no tools" in bad.content.decode()
     admin.post(f"/settings/gvisor-tools/{row.pk}/remove/")
     assert not SandboxPolicy.objects.exists()
+
+
+def put_json(client: Client, path: str, body: object) -> Any:
+    return client.put(path, json.dumps(body), content_type="application/json")
+
+
+def test_rest_reads_and_replaces_each_scope(admin: Client, cast: Cast) -> None:
+    make_environment("dev")
+    key = make_key(make_account(cast.team)).key
+    for scope in ("environments/dev", "teams/sales", f"keys/{key.pk}"):
+        path = f"/api/v1/{scope}/sandbox/"
+        nothing = {"level": "", "require_gvisor": False, "limits": {}}
+        assert admin.get(path).json() == nothing
+        asked = {"level": "run", "require_gvisor": True, "limits": {"tmp_mb": 4}}
+        answer = put_json(admin, path, asked)
+        assert (answer.status_code, answer.json()) == (200, asked)
+        assert admin.get(path).json() == asked
+        assert put_json(admin, path, {"limits": {"calls": 5}}).json() == (
+            nothing | {"limits": {"calls": 5}}
+        )
+        assert put_json(admin, path, {}).json() == nothing
+    names = Event.objects.filter(name__startswith="sandbox_policy.")
+    assert names.count() == 9
+    assert set(names.values_list("actor_id", flat=True)) == {
+        f"user:{cast.admin.username}"
+    }
+    assert not SandboxPolicy.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"level": "vm"}, "level"),
+        ({"limits": {"cals": 1}}, "no limit 'cals'"),
+        ({"limits": {"calls": "many"}}, "limits"),
+        ({"limits": {"memory_mb": 1}}, "from 32 to 2,048"),
+        ({"limits": 5}, "limits"),
+    ],
+)
+def test_rest_says_what_makes_no_sense(
+    admin: Client, cast: Cast, body: object, words: str
+) -> None:
+    answer = put_json(admin, "/api/v1/teams/sales/sandbox/", body)
+    assert answer.status_code == 422 or answer.status_code == 400
+    assert words in answer.content.decode()
+    assert not SandboxPolicy.objects.exists()
+
+
+def test_rest_names_tools_and_lets_them_go(admin: Client) -> None:
+    path = "/api/v1/gvisor-tools/"
+    sent = {"tool": "crm.delete_*"}
+    made = admin.post(path, json.dumps(sent), content_type="application/json")
+    assert made.status_code == 201
+    (row,) = admin.get(path).json()
+    assert (row["tool"], row["id"]) == ("crm.delete_*", made.json()["id"])
+    refused = admin.post(path, '{"tool": "crm"}', content_type="application/json")
+    assert "names no tools" in refused.content.decode()
+    assert admin.delete(f"{path}{row['id']}/").status_code == 204
+    assert admin.get(path).json() == []
+    assert admin.delete(f"{path}{row['id']}/").status_code == 404
+
+
+def test_no_key_changes_its_own_limits(client: Client, cast: Cast) -> None:
+    new = make_key(make_account(cast.team), scopes=["admin:teams", "admin:keys"])
+    answer = client.put(
+        f"/api/v1/keys/{new.key.pk}/sandbox/",
+        "{}",
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {new.text}"},
+    )
+    assert answer.status_code == 403
+    assert "Only people" in answer.content.decode()
+    assert Event.objects.filter(name="access.denied").count() == 1
+
+
+def test_the_openapi_document_names_every_limit(admin: Client) -> None:
+    document = admin.get("/api/v1/schema/?format=json").json()
+    put_it = document["paths"]["/api/v1/teams/{slug}/sandbox/"]["put"]
+    assert put_it["requestBody"]
+    shown = document["components"]["schemas"]["Sandbox"]["properties"]["limits"]
+    assert all(name in shown["description"] for name in LIMITS)
+
+
+def test_team_and_keys_pages_lead_to_their_settings(admin: Client, cast: Cast) -> None:
+    key = make_key(make_account(cast.team)).key
+    put(Scope(team=cast.team), calls=7)
+    page = admin.get("/settings/teams/sales/").content.decode()
+    assert 'href="/settings/teams/sales/sandbox/"' in page
+    assert "calls 7" in page
+    listed = admin.get("/settings/keys/").content.decode()
+    assert f'href="/settings/keys/{key.pk}/sandbox/"' in listed

@@ -1,0 +1,168 @@
+"""REST endpoints of isolation and limits: of an environment, a team, a key, a tool."""
+
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from audit.web import actor_of
+from core.clock import now
+from policy import selectors
+from policy.access import IDENTITY_ADMIN
+from policy.api.permissions import People
+from policy.models import ApiKey, Environment, SandboxPolicy, Team
+from policy.sandbox import LEVELS, LIMITS, Rule
+from policy.services.sandbox import Scope, set_sandbox_policy
+
+_NUMBER = serializers.FloatField
+
+
+class SandboxSerializer(serializers.Serializer[Any]):
+    """What a scope asks for. A PUT replaces it all; an empty one removes it."""
+
+    level = serializers.ChoiceField(
+        choices=[("", "nothing asked for"), *((name, name) for name in LEVELS)],
+        default="",
+    )
+    require_gvisor = serializers.BooleanField(default=False)
+    limits: serializers.Field[Any, Any, Any, Any] = serializers.DictField(
+        child=_NUMBER(),
+        default=dict,
+        help_text="By name; those left out are not limited here: "
+        + "; ".join(
+            f"{name}: {bound.least:g} to {bound.most:g}, {bound.default:g} by default"
+            for name, bound in LIMITS.items()
+        ),
+    )
+
+
+class ToolSerializer(serializers.ModelSerializer[SandboxPolicy]):
+    """A pattern of tools that only scripts in gVisor may call."""
+
+    class Meta:
+        model = SandboxPolicy
+        fields = ("id", "tool", "changed_at")
+        read_only_fields = ("changed_at",)
+        extra_kwargs = {"tool": {"required": True, "allow_blank": False}}
+
+
+class _Sandboxing(APIView):
+    """Isolation and limits of one scope, for administrators."""
+
+    permission_classes = [People]
+    required_scope = ""
+    capability = IDENTITY_ADMIN
+
+    def scope(self, request: Request, **where: Any) -> Scope:
+        raise NotImplementedError
+
+    def get(self, request: Request, **where: Any) -> Response:
+        """What the scope asks for; empty where it asks for nothing."""
+        scope = self.scope(request, **where)
+        return Response(_shown(selectors.sandbox_policy_of(scope.as_filter)))
+
+    def put(self, request: Request, **where: Any) -> Response:
+        """Replace what the scope asks for."""
+        wanted = SandboxSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        policy = set_sandbox_policy(
+            scope=self.scope(request, **where),
+            **wanted.validated_data,
+            actor=actor_of(request._request),
+            at=now(),
+        )
+        return Response(_shown(policy))
+
+
+_documented = extend_schema(responses=SandboxSerializer)
+_replaced = extend_schema(request=SandboxSerializer, responses=SandboxSerializer)
+
+
+class EnvironmentSandbox(_Sandboxing):
+    """Isolation and limits of an environment."""
+
+    get = _documented(_Sandboxing.get)
+    put = _replaced(_Sandboxing.put)
+
+    def scope(self, request: Request, **where: Any) -> Scope:
+        return Scope(environment=get_object_or_404(Environment, **where))
+
+
+class TeamSandbox(_Sandboxing):
+    """Isolation and limits of a team."""
+
+    get = _documented(_Sandboxing.get)
+    put = _replaced(_Sandboxing.put)
+
+    def scope(self, request: Request, **where: Any) -> Scope:
+        return Scope(team=get_object_or_404(Team, **where))
+
+
+class KeySandbox(_Sandboxing):
+    """Isolation and limits of a key."""
+
+    get = _documented(_Sandboxing.get)
+    put = _replaced(_Sandboxing.put)
+
+    def scope(self, request: Request, **where: Any) -> Scope:
+        return Scope(key=get_object_or_404(ApiKey, **where))
+
+
+class GVisorTools(APIView):
+    """Patterns of tools that only scripts in gVisor may call; POST adds one."""
+
+    permission_classes = [People]
+    required_scope = ""
+    capability = IDENTITY_ADMIN
+
+    @extend_schema(responses=ToolSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """All patterns."""
+        return Response(ToolSerializer(selectors.gvisor_tools(), many=True).data)
+
+    @extend_schema(request=ToolSerializer, responses={201: ToolSerializer})
+    def post(self, request: Request) -> Response:
+        """Let a tool, or a server's tools, be called only from gVisor."""
+        wanted = ToolSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        policy = set_sandbox_policy(
+            scope=Scope(tool=wanted.validated_data["tool"]),
+            require_gvisor=True,
+            limits={},
+            actor=actor_of(request._request),
+            at=now(),
+        )
+        return Response(ToolSerializer(policy).data, status=201)
+
+
+class GVisorTool(APIView):
+    """One such pattern."""
+
+    permission_classes = [People]
+    required_scope = ""
+    capability = IDENTITY_ADMIN
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, pk: int) -> Response:
+        """Let it be called from anywhere again."""
+        found = get_object_or_404(selectors.gvisor_tools(), pk=pk)
+        set_sandbox_policy(
+            scope=Scope(tool=found.tool),
+            limits={},
+            actor=actor_of(request._request),
+            at=now(),
+        )
+        return Response(status=204)
+
+
+def _shown(policy: SandboxPolicy | None) -> dict[str, Any]:
+    rule = policy.rule if policy else Rule()
+    return {
+        "level": rule.level,
+        "require_gvisor": rule.require_gvisor,
+        "limits": dict(rule.limits),
+    }
