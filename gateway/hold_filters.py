@@ -3,9 +3,11 @@
 from typing import Any
 
 import django_filters as filters
-from django.db.models import Q, QuerySet
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from core.clock import now
+from core.period import PRESETS, preset
 from gateway.filters import (
     ListFilter,
     choice_filter,
@@ -15,7 +17,7 @@ from gateway.filters import (
 )
 from gateway.models import ToolCall
 from gateway.selectors import approvals, outcomes
-from policy.models import Approval
+from policy.models import Approval, ApprovalRoute, ApprovalVote
 
 ALL = "all"
 
@@ -32,6 +34,21 @@ class ApprovalFilter(ListFilter):
     team = choice_filter(choices=team_choices, label="Team")
     environment = choice_filter(choices=environment_choices, label="Environment")
     tool = filters.CharFilter(widget=search_input("server.tool"), label="Tool")
+    rule = filters.CharFilter(
+        method="by_rule", widget=search_input("big-refunds"), label="Rule"
+    )
+    asks = filters.CharFilter(
+        method="of_audience", widget=search_input("finance"), label="Asks"
+    )
+    person = filters.CharFilter(
+        method="with_person", widget=search_input("user name"), label="Person"
+    )
+    period = choice_filter(
+        choices=[(name, f"Last {name}") for name in PRESETS],
+        method="within",
+        label="Asked in",
+        empty_label="All time",
+    )
     q = filters.CharFilter(
         method="with_text", widget=search_input("Approval, run or who"), label="Text"
     )
@@ -49,6 +66,37 @@ class ApprovalFilter(ListFilter):
     def keep(self, queryset: QuerySet[Approval], _: str, __: Any) -> QuerySet[Approval]:
         """Acts in ``filter_queryset``, since it has a default."""
         return queryset
+
+    def by_rule(
+        self, queryset: QuerySet[Approval], _: str, value: str
+    ) -> QuerySet[Approval]:
+        asked = ApprovalRoute.objects.filter(approval=OuterRef("pk"), rule=value)
+        return queryset.filter(Exists(asked))
+
+    def of_audience(
+        self, queryset: QuerySet[Approval], _: str, value: str
+    ) -> QuerySet[Approval]:
+        name = value.removeprefix("role ").removeprefix("group ")
+        asked = ApprovalRoute.objects.filter(
+            Q(name=name) | Q(escalate_name=name, escalated_at__isnull=False),
+            approval=OuterRef("pk"),
+        )
+        return queryset.filter(Exists(asked))
+
+    def with_person(
+        self, queryset: QuerySet[Approval], _: str, value: str
+    ) -> QuerySet[Approval]:
+        """Who voted or asked, by user name or by the trail's id."""
+        actor = value if ":" in value else f"user:{value}"
+        voted = ApprovalVote.objects.filter(approval=OuterRef("pk"), voter=actor)
+        asked = Q(requesters__contains=[actor])
+        return queryset.filter(Exists(voted) | asked | Q(decided_by=actor))
+
+    def within(
+        self, queryset: QuerySet[Approval], _: str, value: str
+    ) -> QuerySet[Approval]:
+        period = preset(value, zone=settings.REPORT_TIME_ZONE, at=now())
+        return queryset.filter(requested_at__gte=period.start)
 
     def with_text(
         self, queryset: QuerySet[Approval], _: str, value: str

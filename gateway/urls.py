@@ -24,6 +24,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<slug:uid>/", runs.run_detail, name="run"),
     path("runs/<slug:uid>/cancel/", runs.run_cancel, name="run_cancel"),
     path("approvals/", approvals.approval_list, name="approvals"),
+    path("approvals/decide/", approvals.approvals_decide, name="approvals_decide"),
+    path("approvals/figures/", approvals.approval_figures, name="approval_figures"),
     path("approvals/<slug:uid>/", approvals.approval_detail, name="approval"),
     path(
         "approvals/<slug:uid>/decide/",

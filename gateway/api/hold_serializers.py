@@ -7,7 +7,41 @@ from rest_framework import serializers
 from core.clock import now
 from gateway.models import ToolCall
 from gateway.selectors import approvals, outcomes
-from policy.models import Approval
+from gateway.services.holds import MOST_AT_ONCE, Decided
+from policy.models import Approval, ApprovalRoute, ApprovalVote
+
+
+class RouteSerializer(serializers.ModelSerializer[ApprovalRoute]):
+    """A demand on an approval: whom it asks, how many, and which rule makes it."""
+
+    class Meta:
+        model = ApprovalRoute
+        fields = (
+            "position",
+            "kind",
+            "name",
+            "quorum",
+            "rule",
+            "rule_version",
+            "because",
+            "escalate_at",
+            "escalate_kind",
+            "escalate_name",
+            "escalated_at",
+            "satisfied_at",
+        )
+
+
+class VoteSerializer(serializers.ModelSerializer[ApprovalVote]):
+    """What one person said; ``routes`` are the positions that it counts for."""
+
+    routes: serializers.Field[Any, Any, Any, Any] = serializers.ListField(
+        child=serializers.IntegerField()
+    )
+
+    class Meta:
+        model = ApprovalVote
+        fields = ("voter", "label", "approve", "reason", "routes", "at")
 
 
 class ApprovalSerializer(serializers.ModelSerializer[Approval]):
@@ -20,6 +54,8 @@ class ApprovalSerializer(serializers.ModelSerializer[Approval]):
         child=serializers.CharField()
     )
     because = serializers.CharField(source="asked_because")
+    routes = RouteSerializer(many=True)
+    votes = VoteSerializer(many=True)
 
     class Meta:
         model = Approval
@@ -36,6 +72,8 @@ class ApprovalSerializer(serializers.ModelSerializer[Approval]):
             "environment",
             "requesters",
             "because",
+            "routes",
+            "votes",
             "policy_revision",
             "requested_at",
             "expires_at",
@@ -54,6 +92,27 @@ class DecisionSerializer(serializers.Serializer[Any]):
 
     approve = serializers.BooleanField()
     reason = serializers.CharField(max_length=400)
+
+
+class BulkDecisionSerializer(DecisionSerializer):
+    """One decision on several calls."""
+
+    approvals = serializers.ListField(
+        child=serializers.CharField(max_length=40),
+        min_length=1,
+        max_length=MOST_AT_ONCE,
+    )
+
+
+class BulkResultSerializer(serializers.Serializer[Any]):
+    """What became of one of them; ``error`` says why it was skipped."""
+
+    approval = serializers.CharField(source="uid")
+    state = serializers.SerializerMethodField()
+    error = serializers.CharField(allow_blank=True)
+
+    def get_state(self, decided: Decided) -> str:
+        return decided.approval.state if decided.approval else ""
 
 
 class OutcomeSerializer(serializers.ModelSerializer[ToolCall]):

@@ -13,9 +13,11 @@ from rest_framework.views import APIView
 
 from audit.web import actor_of
 from core.clock import now
-from core.errors import Denied
+from core.errors import NotFound
 from gateway.api.hold_serializers import (
     ApprovalSerializer,
+    BulkDecisionSerializer,
+    BulkResultSerializer,
     DecisionSerializer,
     OutcomeSerializer,
     ResolutionSerializer,
@@ -24,11 +26,10 @@ from gateway.hold_filters import ApprovalFilter, OutcomeFilter
 from gateway.models import ToolCall
 from gateway.selectors.approvals import approval_for, visible_approvals
 from gateway.selectors.outcomes import outcome_for, visible_outcomes
-from gateway.services.holds import decide_approval, resolve
+from gateway.services.holds import decide_all, decide_approval, resolve
 from policy.access import APPROVALS_DECIDE, OUTCOMES_RESOLVE, Access
-from policy.api.permissions import HasScope, refuse_key
+from policy.api.permissions import People
 from policy.models import Approval
-from policy.principal import Principal
 
 
 class Newest(CursorPagination):
@@ -38,18 +39,14 @@ class Newest(CursorPagination):
     page_size = 50
 
 
-class People(HasScope):
-    """Only people decide, whatever the scopes of a key; its refusal is on record."""
+class Deciders(People):
+    """Only people decide."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        if isinstance(request.auth, Principal):
-            refuse_key(request, request.auth, needed="a person who is signed in")
-            raise Denied("People decide, never keys: sign in and use the page.")
-        return super().has_permission(request, view)
+    refusal = "People decide, never keys: sign in and use the page."
 
 
 class PersonRequest(Request):
-    """A request once People has let it in."""
+    """A request once Deciders has let it in."""
 
     rights: Access
 
@@ -57,7 +54,7 @@ class PersonRequest(Request):
 class ApprovalList(generics.ListAPIView[Approval]):
     """Approvals of the teams one decides for; without ``state`` those that wait."""
 
-    permission_classes = [People]
+    permission_classes = [Deciders]
     required_scope = ""
     capability = APPROVALS_DECIDE
     queryset = Approval.objects.none()
@@ -68,13 +65,14 @@ class ApprovalList(generics.ListAPIView[Approval]):
     request: PersonRequest
 
     def get_queryset(self) -> QuerySet[Approval]:
-        return visible_approvals(self.request.rights)
+        rows = visible_approvals(self.request.rights)
+        return rows.prefetch_related("routes", "votes")
 
 
 class ApprovalDetail(generics.RetrieveAPIView[Approval]):
     """One approval."""
 
-    permission_classes = [People]
+    permission_classes = [Deciders]
     required_scope = ""
     capability = APPROVALS_DECIDE
     serializer_class = ApprovalSerializer
@@ -87,7 +85,7 @@ class ApprovalDetail(generics.RetrieveAPIView[Approval]):
 class ApprovalDecide(APIView):
     """Approves or rejects a call."""
 
-    permission_classes = [People]
+    permission_classes = [Deciders]
     required_scope = ""
     capability = APPROVALS_DECIDE
 
@@ -106,10 +104,39 @@ class ApprovalDecide(APIView):
         return Response(ApprovalSerializer(decided).data)
 
 
+class ApprovalsDecide(APIView):
+    """Approves or rejects several calls, each by itself."""
+
+    permission_classes = [Deciders]
+    required_scope = ""
+    capability = APPROVALS_DECIDE
+
+    @extend_schema(
+        request=BulkDecisionSerializer, responses=BulkResultSerializer(many=True)
+    )
+    def post(self, request: PersonRequest) -> Response:
+        """Decide on each; what cannot be decided is skipped, and says why."""
+        wanted = BulkDecisionSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        values: dict[str, Any] = wanted.validated_data
+        seen = visible_approvals(request.rights).filter(uid__in=values["approvals"])
+        known = set(seen.values_list("uid", flat=True))
+        if unknown := [uid for uid in values["approvals"] if uid not in known]:
+            raise NotFound(f"There is no approval {unknown[0][:40]} that you may see.")
+        done = decide_all(
+            uids=values["approvals"],
+            approve=values["approve"],
+            reason=values["reason"],
+            actor=actor_of(request._request),
+            at=now(),
+        )
+        return Response(BulkResultSerializer(done, many=True).data)
+
+
 class OutcomeList(generics.ListAPIView[ToolCall]):
     """Calls with unknown outcomes; without ``state`` those to be decided."""
 
-    permission_classes = [People]
+    permission_classes = [Deciders]
     required_scope = ""
     capability = OUTCOMES_RESOLVE
     queryset = ToolCall.objects.none()
@@ -126,7 +153,7 @@ class OutcomeList(generics.ListAPIView[ToolCall]):
 class OutcomeResolve(APIView):
     """Says what became of a call."""
 
-    permission_classes = [People]
+    permission_classes = [Deciders]
     required_scope = ""
     capability = OUTCOMES_RESOLVE
 

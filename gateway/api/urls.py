@@ -21,6 +21,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("api/v1/approvals/", holds.ApprovalList.as_view(), name="api_approvals"),
     path(
+        "api/v1/approvals/decide/",
+        holds.ApprovalsDecide.as_view(),
+        name="api_approvals_decide",
+    ),
+    path(
         "api/v1/approvals/<slug:uid>/",
         holds.ApprovalDetail.as_view(),
         name="api_approval",

@@ -145,6 +145,11 @@ class ShownApproval:
         return any(one.mine and not one.route.satisfied_at for one in self.routes)
 
     @property
+    def mine(self) -> bool:
+        """Whether any route asks the person who looks, satisfied or not."""
+        return any(one.mine for one in self.routes)
+
+    @property
     def may_decide(self) -> bool:
         return self.is_open and self.asked and not self.own and not self.voted
 
@@ -163,6 +168,36 @@ def shown_approvals(
     }  # fmt: skip
     prefetch_related_objects(approvals, "routes", "votes")
     return [_shown(one, runs.get(one.run), access, at) for one in approvals]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """Requests for the same call, that one form decides; mostly it is one."""
+
+    rows: tuple[ShownApproval, ...]
+
+    @property
+    def first(self) -> ShownApproval:
+        """The one that is shown in full: one that may be decided, if any may."""
+        return next((row for row in self.rows if row.may_decide), self.rows[0])
+
+    @property
+    def decidable(self) -> int:
+        """How many of them the person who looks may decide."""
+        return sum(row.may_decide for row in self.rows)
+
+
+def inbox_items(rows: Sequence[ShownApproval]) -> list[InboxItem]:
+    """Rows put together that ask for the same call, in the order they came.
+
+    The same are tool, version, arguments (by digest), environment and what asks.
+    """
+    found: dict[tuple[object, ...], list[ShownApproval]] = {}
+    for row in rows:
+        one = row.approval
+        same = (one.tool, one.tool_version, one.arguments_digest, one.environment)
+        found.setdefault((*same, one.team, one.asked_digest), []).append(row)
+    return [InboxItem(tuple(group)) for group in found.values()]
 
 
 def _shown(

@@ -63,10 +63,12 @@ class HasScope(BasePermission):
 class People(HasScope):
     """Only people, whatever the scopes of a key; its refusal is on record."""
 
+    refusal = "Only people may do this, never keys: sign in."
+
     def has_permission(self, request: Request, view: "APIView") -> bool:
         if isinstance(request.auth, Principal):
             refuse_key(request, request.auth, needed="a person who is signed in")
-            raise Denied("Only people may do this, never keys: sign in.")
+            raise Denied(self.refusal)
         return super().has_permission(request, view)
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from policy.api import sandbox, views
+from policy.api import approvals, sandbox, views
 from policy.api.schema import SchemaView
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -36,5 +36,41 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/v1/gvisor-tools/<int:pk>/",
         sandbox.GVisorTool.as_view(),
         name="api_gvisor_tool",
+    ),
+    path(
+        "api/v1/policy/approver-groups/",
+        approvals.GroupList.as_view(),
+        name="api_approver_groups",
+    ),
+    path(
+        "api/v1/policy/approver-groups/<slug:slug>/",
+        approvals.GroupDetail.as_view(),
+        name="api_approver_group",
+    ),
+    path(
+        "api/v1/policy/approver-groups/<slug:slug>/remove/",
+        approvals.GroupRemove.as_view(),
+        name="api_approver_group_remove",
+    ),
+    path(
+        "api/v1/policy/channels/", approvals.ChannelList.as_view(), name="api_channels"
+    ),
+    path(
+        "api/v1/policy/channels/<int:pk>/",
+        approvals.ChannelDetail.as_view(),
+        name="api_channel",
+    ),
+    path(
+        "api/v1/policy/channels/<int:pk>/remove/",
+        approvals.ChannelRemove.as_view(),
+        name="api_channel_remove",
+    ),
+    path(
+        "api/v1/policy/messages/", approvals.MessageList.as_view(), name="api_messages"
+    ),
+    path(
+        "api/v1/policy/messages/<int:pk>/again/",
+        approvals.MessageAgain.as_view(),
+        name="api_message_again",
     ),
 ]

@@ -89,6 +89,7 @@ _PLACE = {"name": "E", "slug": "e", "position": "1"}
 _WHY = {"reason": "r"}
 _APPROVE = {"verdict": "approve", "reason": "r"}
 _HAPPENED = {"resolution": "happened", "reason": "r"}
+_GROUP: dict[str, Any] = {"slug": "directors", "name": "Directors", "people": ["dan"]}
 _CHANNEL = {
     "name": "chat",
     "kind": "webhook",
@@ -124,6 +125,9 @@ TABLE = (
     row("GET", "approvals", "S33+3++"),
     row("GET", "approval", "S33+34+", uid="@approval"),
     row("POST", "approval_decide", "S33+34+", uid="@approval", body=_APPROVE),
+    row("POST", "approvals_decide", "S33+3++",
+        body={"approval": ["@approval"], **_APPROVE}),
+    row("GET", "approval_figures", "S33+3++"),
     row("GET", "playground", "S+++33+"),
     row("POST", "playground", "S+++33+", body={"code": "return 1"}),
     row("GET", "playground_tools", "S+++33+"),
@@ -223,6 +227,20 @@ TABLE = (
     row("GET", "api_approval", "S33+34+", uid="@approval"),
     row("POST", "api_approval_decide", "S33+34+", uid="@approval", json=True,
         body={"approve": True, "reason": "r"}),
+    row("POST", "api_approvals_decide", "S33+34+", json=True,
+        body={"approvals": ["@approval"], "approve": True, "reason": "r"}),
+    row("GET", "api_approver_groups", "S++++3+"),
+    row("POST", "api_approver_groups", "S33333+", body=_GROUP, json=True),
+    row("GET", "api_approver_group", "S++++3+", slug="board"),
+    row("POST", "api_approver_group", "S33333+", slug="board", body=_GROUP, json=True),
+    row("POST", "api_approver_group_remove", "S33333+", slug="board"),
+    row("GET", "api_channels", "S33333+"),
+    row("POST", "api_channels", "S33333+", body=_CHANNEL, json=True),
+    row("GET", "api_channel", "S33333+", pk="@channel"),
+    row("POST", "api_channel", "S33333+", pk="@channel", body=_CHANNEL, json=True),
+    row("POST", "api_channel_remove", "S33333+", pk="@channel"),
+    row("GET", "api_messages", "S33333+"),
+    row("POST", "api_message_again", "S33333+", pk="@message"),
     row("GET", "api_outcomes", "S33+33+"),
     row("POST", "api_outcome_resolve", "S33+33+", pk="@unknown", json=True,
         body=_HAPPENED),
@@ -354,12 +372,14 @@ def _send(line: Row, world: dict[str, Any], user: User | None) -> HttpResponseBa
 
 
 def _filled(values: Mapping[str, Any], world: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: world[value[1:]]
-        if isinstance(value, str) and value.startswith("@")
-        else value
-        for key, value in values.items()
-    }
+    return {key: _value(value, world) for key, value in values.items()}
+
+
+def _value(value: Any, world: dict[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_value(item, world) for item in value]
+    is_name = isinstance(value, str) and value.startswith("@")
+    return world[value[1:]] if is_name else value
 
 
 def _state() -> dict[str, list[Any]]:

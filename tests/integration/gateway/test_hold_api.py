@@ -8,6 +8,7 @@ from django.test import Client
 from audit.models import Event
 from gateway.models import Run
 from policy.models import User
+from policy.routing import Audience, Route
 from tests.builders.holds import make_approval, make_held_run, make_unknown
 from tests.builders.identity import Cast, make_account, make_cast, make_key
 
@@ -107,6 +108,36 @@ def test_a_senseless_resolution_is_a_422(cast: Cast, data: dict[str, Any]) -> No
     assert ask(cast.approver, f"outcomes/{call.pk}/", data).status_code == 422
     call.refresh_from_db()
     assert call.outcome == "unknown"
+
+
+def test_routes_votes_and_a_decision_on_many(cast: Cast) -> None:
+    finance = Route(Audience("role", "finance"), quorum=2)
+    asks, own = make_approval(routes=[finance]), make_approval(requesters=["user:bob"])
+    mine = make_approval()
+    uids = [own.uid, mine.uid]
+    data = {"approvals": uids, "approve": True, "reason": "4711"}
+    response = ask(cast.approver, "approvals/decide/", data)
+    assert [(row["approval"], row["state"]) for row in response.json()] == [
+        (own.uid, ""),
+        (mine.uid, "approved"),
+    ]
+    assert "Nobody approves their own" in response.json()[0]["error"]
+    decide = f"approvals/{asks.uid}/decide/"
+    shown = ask(cast.finance, decide, {"approve": True, "reason": "fine"}).json()
+    assert shown["state"] == "pending"
+    assert [(one["name"], one["quorum"]) for one in shown["routes"]] == [("finance", 2)]
+    assert [(one["voter"], one["routes"]) for one in shown["votes"]] == [
+        ("user:dan", [0])
+    ]
+    hidden = make_approval(make_held_run(team="support"))
+    for wanted in ([hidden.uid], ["apr_none"]):
+        data = {"approvals": [asks.uid, *wanted], "approve": False, "reason": "x"}
+        assert ask(cast.finance, "approvals/decide/", data).status_code == 404
+    for senseless in ([], [mine.uid] * 101):
+        data = {"approve": True, "reason": "x", "approvals": senseless}
+        assert ask(cast.approver, "approvals/decide/", data).status_code == 422
+    asks.refresh_from_db()
+    assert asks.state == "pending"
 
 
 def test_keys_never_decide_whatever_their_scopes(cast: Cast) -> None:
