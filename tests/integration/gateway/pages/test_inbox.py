@@ -39,7 +39,8 @@ def vote(approval: Approval, voter: str = "user:bob") -> None:
 
 
 def test_finance_sees_what_asks_finance_and_why(cast: Cast, browse: Browse) -> None:
-    run = make_held_run(team="sales", cost="1.25", currency="USD")
+    run = make_held_run()
+    Run.objects.filter(pk=run.pk).update(cost="1.25")
     asks = make_approval(run, routes=[FINANCE])
     other = make_approval()
     html = inbox(browse(cast.finance))
