@@ -88,6 +88,13 @@ class Meter:
         self.used_cpu = max(0.0, sum(self._cpu.values()) - self._base)
         return self.used_cpu
 
+    def by_process(self) -> dict[int, float]:
+        """CPU seconds of each process as last seen, the sentry's first.
+
+        A process of the guest is a stub process of the host, as long as it lives.
+        """
+        return dict(self._cpu)
+
     def memory(self) -> int:
         """Bytes in use: the guest's memory file plus the sentry's own heap."""
         total = 0

@@ -24,7 +24,7 @@ _READ = 1 << 18
 _WRITE_SECONDS = 5.0  # for the sandbox to take a message
 _END_SECONDS = 2.0  # for it to stop a run that the host has ended
 _MEMORY_SLACK = 96 << 20  # bytes over the base and the runs' own limits
-_CPU_FACTOR, _CPU_SLACK = 1.5, 5.0  # the harness's own share, over the runs' limits
+_CPU_FACTOR, _CPU_SLACK = 1.5, 3.0  # the harness's own share, over the runs' limits
 _LARGEST_NUMBER = 0x7AFFFFFF  # below b"{", which begins a plain frame
 
 
@@ -75,6 +75,8 @@ class TeamSandbox:
         member.meter.start()
         self._base_memory = member.meter.memory()
         self._cpu = 0.0
+        self._explained = 0.0
+        """CPU seconds that runs which have left can have used at most."""
         self._thread = threading.Thread(
             target=self._read, name="team-sandbox", daemon=True
         )
@@ -98,11 +100,9 @@ class TeamSandbox:
             self._account()
             self._number = self._number % _LARGEST_NUMBER + 1
             talk.number = self._number
-            allowed = talk.job.limits.cpu_seconds
-            for other in self._runs.values():
-                other.cpu_allowance += allowed
-                allowed += other.job.limits.cpu_seconds
-            talk.cpu_base, talk.cpu_allowance = self._cpu, allowed
+            talk.opened = time.monotonic()
+            talk.cpu_before = self.member.meter.by_process()
+            talk.explained_before = self._explained
             self._runs[talk.number] = talk
             self.holders += 1
             self._reader.allow(max(run.most_bytes for run in self._runs.values()))
@@ -118,13 +118,24 @@ class TeamSandbox:
         with self.lock:
             self._account()
             self.holders -= 1
-            if self._runs.pop(talk.number, None) is not None:
+            if self._leave(talk):
                 if talk.ending is None and not self.retired:
                     self._closing[talk.number] = time.monotonic() + _END_SECONDS
                     self._tell_end(talk.number)
                 elif talk.ending is None:
                     self.kill()
             self._run_left()
+
+    def _leave(self, talk: Talk) -> bool:
+        found = self._runs.pop(talk.number, None) is not None
+        if found:
+            self._explained += self._most_cpu(talk)
+        return found
+
+    def _most_cpu(self, talk: Talk) -> float:
+        """What a run can have used until now: Monty has one thread for each."""
+        elapsed = time.monotonic() - talk.opened
+        return min(talk.job.limits.cpu_seconds, elapsed)
 
     def _tell_end(self, number: int) -> None:
         self.send(number, b'{"t":"end"}')
@@ -184,9 +195,24 @@ class TeamSandbox:
                 self.end("sandbox_died")
 
     def _over_cpu(self, talk: Talk) -> bool:
-        """Whether all runs together used more than they could have been allowed."""
-        used = self._cpu - talk.cpu_base
-        return used > talk.cpu_allowance * _CPU_FACTOR + _CPU_SLACK
+        """Whether more was used since this run came than runs can have used.
+
+        All together, and by any one process: each run is in one, and which one is
+        only known inside.
+        """
+        left = self._explained - talk.explained_before
+        limits = (run.job.limits.cpu_seconds for run in self._runs.values())
+        together = left + sum(limits)
+        alone = left + max(map(self._most_cpu, self._runs.values()))
+        most = alone * _CPU_FACTOR + _CPU_SLACK
+        used = {
+            pid: seconds - talk.cpu_before.get(pid, 0.0)
+            for pid, seconds in self.member.meter.by_process().items()
+        }
+        if sum(used.values()) > together * _CPU_FACTOR + _CPU_SLACK:
+            return True
+        # The first is gVisor itself, which serves all of them.
+        return any(used[pid] > most for pid in list(used)[1:])
 
     def _account(self) -> None:
         """Share what the sandbox used since the last look among the runs in flight."""
@@ -266,7 +292,7 @@ class TeamSandbox:
             talk.take(message, len(frame))
             if ended:  # said once: anything later under this number is a lie
                 self._account()
-                del self._runs[number]
+                self._leave(talk)
                 self._run_left()
 
     def join(self) -> None:

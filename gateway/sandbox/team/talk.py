@@ -82,8 +82,10 @@ class Talk:
         self.waited = 0.0
         self.cpu_seconds = 0.0
         """This run's share of what its sandbox used while it was in flight."""
-        self.cpu_base = 0.0
-        self.cpu_allowance = 0.0
+        self.opened = 0.0
+        self.cpu_before: dict[int, float] = {}
+        """What each of the sandbox's processes had used when this run came."""
+        self.explained_before = 0.0
         self.peak_memory = 0
         self.stdout_truncated = False
         self._on_call = on_call

@@ -1,19 +1,23 @@
 """A team's sandbox whose interpreter was broken into: it may say whatever it likes."""
 
+import contextlib
 import json
 import logging
 import os
+import signal
 import struct
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.sandbox.member import Member
+from gateway.sandbox.team import sandbox
 from gateway.sandbox.team.sandbox import TeamSandbox
 from gateway.sandbox.team.talk import Talk
 from tests.integration.sandbox.conftest import serve
@@ -23,14 +27,14 @@ from tests.integration.sandbox.test_team import job
 class Broken:
     """A team's sandbox whose inside is this test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: Sequence[str] = ("sleep", "60")) -> None:
         hear, outgoing = os.pipe()
         incoming, say = os.pipe()
         errors, self._errors = os.pipe()
         for descriptor in (outgoing, incoming, errors):
             os.set_blocking(descriptor, False)
         self.hear, self.say = hear, say
-        self.process = subprocess.Popen(["sleep", "60"])
+        self.process = subprocess.Popen(command)
         pidfd = os.pidfd_open(self.process.pid)
         self.member = Member(folder, pidfd, incoming, outgoing, errors)
         self.sandbox = TeamSandbox(self.member, "sales/dev", lambda: None)
@@ -65,8 +69,8 @@ def broken(tmp_path: Path) -> Iterator[Broken]:
     logging.disable(logging.NOTSET)
 
 
-def begin(broken: Broken) -> tuple[Talk, threading.Thread]:
-    talk = Talk(job("1"), serve, None, None)  # type: ignore[arg-type]
+def begin(broken: Broken, **limits: float) -> tuple[Talk, threading.Thread]:
+    talk = Talk(job("1", **limits), serve, None, None)  # type: ignore[arg-type]
     assert broken.sandbox.open(talk)
     thread = threading.Thread(target=talk.hold, args=(broken.sandbox.send,))
     thread.start()
@@ -155,3 +159,64 @@ def test_a_sandbox_that_does_not_stop_a_run_is_ended(broken: Broken) -> None:
         broken.sandbox.check()
         time.sleep(0.05)
     assert broken.process.wait(5) == -9
+
+
+# Burns in a process of its own, as a script does that has taken over its worker.
+BURN = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'while 1: 0'])"
+
+
+def test_cpu_is_bounded_from_outside_whatever_the_neighbours_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "_CPU_SLACK", 0.2)
+    logging.disable(logging.CRITICAL)
+    broken = Broken(tmp_path, [sys.executable, "-c", BURN])
+    try:
+        hostile = begin(broken, cpu_seconds=0.5)
+        # Neighbours that wait for tools, and use nothing of what they are allowed.
+        waiting = [begin(broken, cpu_seconds=0.5) for _ in range(4)]
+        number, deadline = 5, time.monotonic() + 20
+        while not broken.sandbox.retired and time.monotonic() < deadline:
+            # Short runs that come and go do not add what they might have used.
+            short, thread = begin(broken, cpu_seconds=600)
+            number += 1
+            broken.send(number, DONE)
+            thread.join(5)
+            assert short.error() is None
+            broken.sandbox.close(short)
+            time.sleep(0.05)
+            broken.sandbox.check()
+        burnt = broken.member.meter.used_cpu
+        assert broken.sandbox.retired
+        # 1.5 times the one limit, the slack, what short runs explain, one look.
+        assert 0.9 < burnt < 2.5
+        for talk, thread in [hostile, *waiting]:
+            thread.join(5)
+            error = talk.error()
+            assert error is not None
+            assert (error.code, error.retryable) == ("sandbox_died", True)
+    finally:
+        for child in broken.member.meter.by_process():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        broken.close()
+        logging.disable(logging.NOTSET)
+
+
+def test_a_run_alone_is_told_that_it_was_its_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "_CPU_SLACK", 0.2)
+    broken = Broken(tmp_path, [sys.executable, "-c", "while 1: 0"])
+    try:
+        talk, thread = begin(broken, cpu_seconds=0.2)
+        deadline = time.monotonic() + 20
+        while not broken.sandbox.retired and time.monotonic() < deadline:
+            time.sleep(0.05)
+            broken.sandbox.check()
+        thread.join(5)
+        error = talk.error()
+        assert error is not None
+        assert error.code == "cpu_time"
+    finally:
+        broken.close()
