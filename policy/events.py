@@ -89,3 +89,19 @@ SANDBOX_SET = kind(
 SANDBOX_REMOVED = kind(
     "sandbox_policy.removed", "{actor} removed isolation and limits of {target}"
 )
+DRAFT_CREATED = kind("policy.draft_created", "{actor} began draft {target}")
+DRAFT_CHANGED = kind("policy.draft_changed", "{actor} changed {rule} in draft {target}")
+DRAFT_REBASED = kind(
+    "policy.draft_rebased", "{actor} based draft {target} on version {version}"
+)
+DRAFT_PROPOSED = kind("policy.draft_proposed", "{actor} proposed {target}: {reason}")
+DRAFT_DISCARDED = kind("policy.draft_discarded", "{actor} discarded draft {target}")
+RULES_PUBLISHED = kind(
+    "policy.published", "{actor} published version {version} of the rules: {reason}"
+)
+PUBLISH_REFUSED = kind(
+    "policy.publish_refused", "{actor} could not publish {target}: {reasons}"
+)
+TWO_PERSONS_SET = kind(
+    "policy.two_persons_set", "{actor} set publishing by a second person to {value}"
+)

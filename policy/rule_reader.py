@@ -52,7 +52,7 @@ class Reader:
         value = self.raw.get(name, "")
         if value is None:
             return ""
-        if not isinstance(value, str) or len(value) > most or "\x00" in value:
+        if not isinstance(value, str) or len(value) > most or not _storable(value):
             self.wrong(name, f"give a text of at most {most:,} characters.")
             return ""
         return value.strip()
@@ -82,7 +82,9 @@ class Reader:
         bad = [
             one
             for one in value
-            if not isinstance(one, str) or not 0 < len(one) <= _MOST_NAMES
+            if not isinstance(one, str)
+            or not 0 < len(one) <= _MOST_NAMES
+            or not _storable(one)
         ]
         if bad:
             self.wrong(name, f"{bad[0]!r} is no name: write it in quotation marks.")
@@ -104,10 +106,20 @@ class Reader:
         found = []
         for one in value:
             try:
-                found.append(paths.parse(one))
+                path = paths.parse(one)
             except Invalid as error:
                 self.wrong(name, error.message)
+                continue
+            if all(_storable(str(step)) for step in path):
+                found.append(path)
+            else:
+                self.wrong(name, "a path is printable text.")
         return tuple(dict.fromkeys(found))
+
+
+def _storable(text: str) -> bool:
+    """Whether PostgreSQL takes the text: no NUL, no half of a surrogate pair."""
+    return "\x00" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def read_check(read: Reader) -> Check | None:

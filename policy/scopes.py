@@ -14,6 +14,8 @@ RUNS_EXECUTE = "runs:execute"
 RUNS_READ = "runs:read"
 AUDIT_READ = "audit:read"
 COSTS_READ = "costs:read"
+POLICY_READ = "policy:read"
+POLICY_WRITE = "policy:write"
 ADMIN_TEAMS = "admin:teams"
 ADMIN_KEYS = "admin:keys"
 # Of people alone: no key of a service account can be given it.
@@ -25,11 +27,13 @@ EXPLAINED = (
     (CATALOG_READ, "Search the catalog and read signatures"),
     (COSTS_READ, "Read the team's costs through the REST API"),
     (AUDIT_READ, "Read the team's audit events through the REST API"),
+    (POLICY_READ, "Read rules and their versions, and ask why a call is denied"),
+    (POLICY_WRITE, "Draft and publish rules for all teams"),
     (ADMIN_TEAMS, "Read the team through the REST API"),
     (ADMIN_KEYS, "Create and revoke the team's keys through the REST API"),
 )
 DEFAULT = ("tools:*", RUNS_EXECUTE, RUNS_READ, CATALOG_READ)
-AREAS = ("tools", "runs", "catalog", "audit", "costs", "admin")
+AREAS = ("tools", "runs", "catalog", "audit", "costs", "policy", "admin")
 
 _SCOPE = re.compile(
     r"^(?P<area>[a-z]+):(?P<name>\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$"

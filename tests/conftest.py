@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "stack"}
 ENGINES_ARE_DOWN = (
@@ -17,6 +19,10 @@ ENGINES_ARE_DOWN = (
 def pytest_configure() -> None:
     """Let WhiteNoise find its directory, empty here: it warns about a missing one."""
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+    # A machine that is busy is no failure of what is tested.
+    busy = [HealthCheck.too_slow]
+    hypothesis.register_profile("busy", deadline=None, suppress_health_check=busy)
+    hypothesis.load_profile("busy")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -44,4 +44,5 @@ def principal_facts(principal: Principal) -> PrincipalFacts:
         team=principal.team,
         environment=principal.environment,
         key=principal.key,
+        roles=principal.roles,
     )

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from policy.api import approvals, sandbox, views
+from policy.api import approvals, rule_urls, sandbox, views
 from policy.api.schema import SchemaView
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -73,4 +73,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
         approvals.MessageAgain.as_view(),
         name="api_message_again",
     ),
+    *rule_urls.urlpatterns,
 ]

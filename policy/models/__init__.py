@@ -1,4 +1,4 @@
-"""Identity, grants, quotas and approvals as stored."""
+"""Identity, rules, quotas and approvals as stored."""
 
 from policy.models.approval import (
     Approval,
@@ -19,6 +19,7 @@ from policy.models.identity import (
 )
 from policy.models.notification import Notification, NotificationChannel
 from policy.models.quota import Quota, QuotaHold, QuotaRefusal, QuotaUse
+from policy.models.rules import Organisation, PolicyDraft, PolicyVersion
 from policy.models.sandbox import SandboxPolicy
 
 __all__ = [
@@ -32,7 +33,10 @@ __all__ = [
     "Membership",
     "Notification",
     "NotificationChannel",
+    "Organisation",
     "PersonalKey",
+    "PolicyDraft",
+    "PolicyVersion",
     "Project",
     "Quota",
     "QuotaHold",

@@ -5,7 +5,10 @@ from typing import Any
 from core.clock import now
 from policy.compiled import RuleSet
 from policy.facts import CallFacts, PrincipalFacts, RunFacts, ToolFacts
+from policy.models import PolicyDraft, PolicyVersion
 from policy.rules import parse_all
+from policy.services import drafts, rules
+from tests.builders.identity import ACTOR
 
 REFUND = ToolFacts("shop.refund", "shop", "write", ("money",))
 AGENT = PrincipalFacts(
@@ -30,3 +33,16 @@ def make_call(arguments: dict[str, Any] | None = None, **changed: Any) -> CallFa
         "scopes": ("tools:*",),
     }
     return CallFacts(**(values | changed))
+
+
+def make_version(*documents: dict[str, Any]) -> PolicyVersion:
+    """Make these the live rules."""
+    draft = drafts.begin(name="test", rules=list(documents), actor=ACTOR, at=now())
+    return rules.publish(uid=draft.uid, reason="test", actor=ACTOR, at=now())
+
+
+def make_draft_over_a_version() -> PolicyDraft:
+    """Version 1 with a rule ``no``, and a draft on it that changes the rule."""
+    make_version({"id": "no", "effect": "deny", "mode": "monitor"})
+    changed = [{"id": "no", "effect": "deny"}]
+    return drafts.begin(name="test", rules=changed, actor=ACTOR, at=now())

@@ -32,6 +32,7 @@ from tests.builders.identity import (
     make_personal_key,
 )
 from tests.builders.notifications import make_channel, make_message
+from tests.builders.policy import make_draft_over_a_version
 from tests.builders.runs import AT, make_run
 from tests.integration.access_table import CAST, TABLE, Row
 
@@ -57,6 +58,7 @@ def world(db: None) -> dict[str, Any]:
         "person": cast.member.pk,
         "quota": quota.pk,
         "tool": tool.pk,
+        "draft": make_draft_over_a_version().uid,
         "approval": make_approval(make_held_run(team="sales")).uid,
         "unknown": make_unknown().pk,
         "group": make_group("board").slug,
