@@ -44,7 +44,10 @@ class ApprovalFilter(ListFilter):
         method="with_person", widget=search_input("user name"), label="Person"
     )
     period = choice_filter(
-        choices=[(name, f"Last {name}") for name in PRESETS],
+        choices=[
+            (name, f"Last {days} days" if days > 1 else "Last 24 hours")
+            for name, days in PRESETS.items()
+        ],
         method="within",
         label="Asked in",
         empty_label="All time",

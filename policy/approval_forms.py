@@ -87,8 +87,14 @@ class ChannelForm(TollgateForm):
         label="Send the arguments too, redacted",
         required=False,
         help_text="Off: the message says which call, and links to its page.",
+        widget=forms.CheckboxInput(attrs={"class": "tg-choice"}),
     )
-    enabled = forms.BooleanField(label="On", required=False, initial=True)
+    enabled = forms.BooleanField(
+        label="On",
+        required=False,
+        initial=True,
+        widget=forms.CheckboxInput(attrs={"class": "tg-choice"}),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -32,13 +32,23 @@ from policy import scopes  # noqa: E402
 from policy.holders import TEAM, Holder  # noqa: E402
 from policy.models import (  # noqa: E402
     ApiKey,
+    ApproverGroup,
     Environment,
+    NotificationChannel,
     Project,
     ServiceAccount,
     Team,
     User,
 )
-from policy.services import keys, quota_changes, teams  # noqa: E402
+from policy.routing import Audience  # noqa: E402
+from policy.services import (  # noqa: E402
+    approver_groups,
+    channels,
+    keys,
+    notify,
+    quota_changes,
+    teams,
+)
 from policy.services.quota_changes import Scope  # noqa: E402
 
 ENVIRONMENTS = (("dev", "Development"), ("staging", "Staging"), ("prod", "Production"))
@@ -95,6 +105,7 @@ def main(arguments: Sequence[str]) -> int:
     _places(at)
     users = _people(at)
     _servers(urls, at)
+    _approvals(at)
     demo_keys = _keys(at)
     _write(users, demo_keys)
     return 0
@@ -190,6 +201,32 @@ def _servers(urls: dict[str, str], at: datetime) -> None:
             subjects=Server.objects.filter(name__in=team.servers).order_by("name"),
             holders=[Holder(TEAM, team.slug)],
             reason="Sample servers of the demo",
+            actor=SYSTEM,
+            at=at,
+        )
+
+
+def _approvals(at: datetime) -> None:
+    """A group that a rule may ask, and a webhook that is off until it has a receiver."""
+    if not ApproverGroup.objects.filter(slug="refund-board").exists():
+        approver_groups.create_group(
+            slug="refund-board",
+            name="Refund board",
+            description="Refunds above 500",
+            people=["erik", "charlie"],
+            actor=SYSTEM,
+            at=at,
+        )
+    if not NotificationChannel.objects.filter(name="Refund chat").exists():
+        channels.create_channel(
+            wanted=channels.Settings(
+                name="Refund chat",
+                kind="webhook",
+                audience=Audience("group", "refund-board"),
+                events=notify.ASKING,
+                url="https://chat.example.org/hooks/tollgate",
+                enabled=False,
+            ),
             actor=SYSTEM,
             at=at,
         )

@@ -9,7 +9,7 @@ from core.ids import new_id
 from core.models import Revision, revisions
 from gateway.models import Run, ToolCall
 from policy.models import Approval, ApprovalRoute, ApproverGroup, User
-from policy.routing import DEFAULT, Route
+from policy.routing import DEFAULT, Route, digest_of
 from tests.builders.runs import make_call, make_run
 
 REFUND = """from tools import crm
@@ -65,6 +65,7 @@ def make_approval(
         "tool_version": 1,
         "arguments": dict(arguments or {"order": "o-17", "amount": 25}),
         "arguments_digest": "ab" * 32,
+        "asked_digest": digest_of(routes),
         "policy_revision": revisions().get(Revision.POLICY, 0),
         "team": run.team,
         "environment": run.environment,

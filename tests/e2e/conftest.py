@@ -19,7 +19,9 @@ from pytest_django.plugin import DjangoDbBlocker
 from audit.models import Event
 from core.clock import now
 from finops.services.prices import ensure_default_prices
+from policy.routing import DEFAULT, Audience, Route
 from tests.builders.catalog import make_grant, make_server, make_tool, make_version
+from tests.builders.holds import make_approval, make_group
 from tests.builders.identity import (
     AT,
     Cast,
@@ -27,6 +29,7 @@ from tests.builders.identity import (
     make_environment,
     make_personal_key,
 )
+from tests.builders.notifications import make_channel, make_message
 from tests.builders.runs import make_call, make_run, make_task
 from tests.stack import Stack, running
 
@@ -120,7 +123,13 @@ def people(stack: Stack) -> Cast:
     """The usual people, who can sign in, with environments and default prices."""
     with stack.database():
         cast = make_cast()
-        for user in (cast.member, cast.auditor, cast.finance, cast.admin):
+        for user in (
+            cast.member,
+            cast.approver,
+            cast.auditor,
+            cast.finance,
+            cast.admin,
+        ):
             user.set_password(PASSWORD)
             user.save(update_fields=["password"])
         for position, slug in enumerate(("dev", "staging", "prod")):
@@ -151,6 +160,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         run = make_run(task=task, team="sales", at=at, value=[1], stdout="1 row\n")
         make_call(run)
         make_run(team="sales", at=at, status="running")
+        asked = [*_approvals(people), *_channel(people)]
         event = Event.objects.order_by("-pk").first()
     assert event is not None
     return (
@@ -167,7 +177,44 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         f"/runs/{run.uid}/",
         f"/playground/?run={failed.uid}",
         f"/audit/{event.uid}/",
+        *asked,
     )
+
+
+def _approvals(people: Cast) -> tuple[str, ...]:
+    """Requests in every state, two of them identical, and a group that is asked."""
+    make_group("refund-board", people.finance, people.admin)
+    board = Route(
+        Audience("group", "refund-board"),
+        quorum=2,
+        escalate_after_seconds=3600,
+        escalate_to=Audience("role", "admin"),
+    )
+    board = board.asked_by("big-refunds", version="7", because="Refunds above 500")
+    make_approval(step=1, arguments_digest="cd" * 32)
+    shown = make_approval(routes=[board, DEFAULT])
+    make_approval(routes=[DEFAULT])
+    make_approval(routes=[DEFAULT])
+    for state in ("used", "rejected", "expired"):
+        make_approval(state=state, routes=[board])
+    return (
+        f"/approvals/{shown.uid}/",
+        "/approvals/?state=all",
+        "/approvals/figures/",
+        "/settings/approver-groups/add/",
+        "/settings/approver-groups/refund-board/",
+    )
+
+
+def _channel(people: Cast) -> tuple[str, ...]:
+    """A webhook with messages that arrived, wait and were given up."""
+    channel = make_channel("Refund chat", audience=Audience("group", "refund-board"))
+    make_channel("Mail to approvers", kind="email", enabled=False)
+    make_message(channel, state="delivered", attempts=1, delivered_at=now())
+    make_message(channel, state="dead", attempts=9, last_error="It answered 500.")
+    later = now() + timedelta(hours=1)
+    make_message(channel, state="queued", attempts=2, next_at=later)
+    return f"/settings/notifications/{channel.pk}/", "/settings/notifications/add/"
 
 
 def visit(
