@@ -207,7 +207,7 @@ def _servers(urls: dict[str, str], at: datetime) -> None:
 
 
 def _approvals(at: datetime) -> None:
-    """A group that a rule may ask, and a webhook that is off until it has a receiver."""
+    """A group that a rule may ask, and a webhook that is off for want of a receiver."""
     if not ApproverGroup.objects.filter(slug="refund-board").exists():
         approver_groups.create_group(
             slug="refund-board",
