@@ -63,6 +63,7 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
             Place("Tools", "tools", "tool", "t", can.CATALOG_READ),
         ),
     ),
+    ("Policy", (Place("Quotas", "quotas", "gauge", "q", can.POLICY_READ),)),
     (
         "Costs",
         (

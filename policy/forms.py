@@ -12,7 +12,6 @@ from policy.models import (
     Environment,
     Membership,
     Project,
-    Quota,
     ServiceAccount,
     Team,
     User,
@@ -102,15 +101,6 @@ class ProjectForm(TollgateForm):
 class AccountForm(TollgateForm):
     name = forms.SlugField(max_length=60)
     description = forms.CharField(max_length=200, required=False)
-
-
-class QuotaForm(TollgateForm):
-    metric = forms.ChoiceField(label="What", choices=Quota.Metric.choices)
-    window = forms.ChoiceField(label="In each", choices=Quota.Window.choices)
-    limit = forms.IntegerField(
-        label="At most", min_value=0, max_value=10**15, help_text="0 allows nothing."
-    )
-    reason = forms.CharField(max_length=400)
 
 
 class EnvironmentForm(TollgateForm):

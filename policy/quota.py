@@ -201,6 +201,7 @@ class Forecast:
 
     full_at: datetime | None
     because: str
+    made_at: datetime
 
 
 def forecast(
@@ -208,21 +209,21 @@ def forecast(
 ) -> Forecast:
     """The straight line from nothing at ``start`` through ``used`` now."""
     if end is None:
-        return Forecast(None, "Runs at once come and go: there is no rate.")
+        return Forecast(None, "Runs at once come and go: there is no rate.", at)
     if used >= limit:
-        return Forecast(at, "Nothing is left in this window.")
+        return Forecast(at, "Nothing is left in this window.", at)
     whole = Decimal((end - start).total_seconds())
     elapsed = Decimal((at - start).total_seconds())
     if elapsed < whole * _TOO_EARLY:
-        return Forecast(None, "The window has only begun: too early to tell.")
+        return Forecast(None, "The window has only begun: too early to tell.", at)
     seconds = elapsed * (limit - used) / used if used else whole
     span = _span(elapsed)
     rate = f"{_short(used)} used in the first {span}, {_short(limit - used)} left"
     if not used:
-        return Forecast(None, f"Nothing used in the first {span}.")
+        return Forecast(None, f"Nothing used in the first {span}.", at)
     if seconds >= Decimal((end - at).total_seconds()):
-        return Forecast(None, f"{rate}: at this rate some is left at the reset.")
-    return Forecast(at + timedelta(seconds=float(seconds)), f"{rate}.")
+        return Forecast(None, f"{rate}: at this rate some is left at the reset.", at)
+    return Forecast(at + timedelta(seconds=float(seconds)), f"{rate}.", at)
 
 
 def _short(amount: Decimal) -> str:

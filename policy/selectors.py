@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Count, Model, OuterRef, Q, QuerySet, Subquery
@@ -18,14 +17,11 @@ from policy.models import (
     ApiKey,
     Environment,
     Membership,
-    Quota,
-    QuotaUse,
     SandboxPolicy,
     ServiceAccount,
     Team,
     User,
 )
-from policy.quota import tidy, window_of
 from policy.sandbox import Rule, Sandboxing, explain, merge
 
 
@@ -39,22 +35,6 @@ class TeamRow:
     people: int
     accounts: int
     active_keys: int
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaRow:
-    """A quota with what is used of it in the present window."""
-
-    id: int
-    metric: str
-    window: str
-    limit: int
-    used: Decimal
-    resets_at: datetime | None
-
-    @property
-    def full(self) -> bool:
-        return self.used >= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,30 +125,6 @@ def accounts_of(team: Team, *, at: datetime) -> QuerySet[ServiceAccount]:
         .annotate(active_keys=Count("keys", filter=active))
         .order_by("name", "pk")
     )
-
-
-def quotas_of(team: Team, *, at: datetime) -> list[QuotaRow]:
-    """The team's quotas and their use in the window that ``at`` lies in."""
-    rows = Quota.objects.live().filter(team=team)
-    quotas = list(rows.order_by("metric", "window", "pk"))
-    starts = {quota.pk: window_of(quota.window, at) for quota in quotas}
-    used = {
-        (use.quota_id, use.window_start): use.used
-        for use in QuotaUse.objects.filter(
-            quota__team=team, window_start__in={start for start, _ in starts.values()}
-        )
-    }
-    return [
-        QuotaRow(
-            quota.pk,
-            quota.get_metric_display(),
-            quota.window,
-            quota.limit,
-            tidy(used.get((quota.pk, starts[quota.pk][0]), Decimal(0))),
-            starts[quota.pk][1],
-        )
-        for quota in quotas
-    ]
 
 
 def grants_of(team: Team) -> list[GrantRow]:

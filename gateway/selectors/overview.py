@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from finops.models import RunFact
@@ -22,14 +22,13 @@ from policy.access import (
     IDENTITY_ADMIN,
     IDENTITY_READ,
     OUTCOMES_RESOLVE,
+    POLICY_READ,
     RUNS_READ,
     Access,
 )
-from policy.models import ApiKey, Quota, QuotaUse
-from policy.quota import window_of
+from policy.models import ApiKey
+from policy.quota_selectors import tight
 
-# A quota is near its limit from four fifths on.
-_NEAR = 0.8
 _UNRATED_DAYS = 30
 
 
@@ -96,23 +95,10 @@ def _failed(access: Access, at: datetime) -> Iterator[Todo]:
 
 def _quotas(access: Access, at: datetime) -> Iterator[Todo]:
     """Quotas of which four fifths or more are used in the running window."""
-    if not access.may(IDENTITY_READ):
-        return
-    running = Q()
-    for window in Quota.Window.values:
-        running |= Q(quota__window=window, window_start=window_of(window, at)[0])
-    near = QuotaUse.objects.filter(
-        running, used__gte=F("quota__limit") * _NEAR, quota__removed_at=None
-    )
-    teams = access.teams_for(IDENTITY_READ)
-    if teams is not None:
-        near = near.filter(quota__team__slug__in=teams)
-    slugs = list(near.values_list("quota__team__slug", flat=True)[:100])
-    if slugs:
-        one = len(set(slugs)) == 1
-        url = reverse("team", args=[slugs[0]]) if one else reverse("teams")
-        text = _plural(len(slugs), "quota is near its limit", "quotas near their limit")
-        yield Todo(len(slugs), text, url, urgent=True)
+    if access.may(POLICY_READ):
+        count = tight(access, at=at)
+        text = _plural(count, "quota is near its limit", "quotas near their limit")
+        yield Todo(count, text, f"{reverse('quotas')}?state=near", urgent=True)
 
 
 def _effects(access: Access) -> Iterator[Todo]:

@@ -2,13 +2,20 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from policy.api import approvals, rule_urls, sandbox, views
+from policy.api import approvals, quotas, rule_urls, sandbox, views
 from policy.api.schema import SchemaView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/schema/", SchemaView.as_view(), name="api_schema"),
     path("api/v1/teams/", views.TeamList.as_view(), name="api_teams"),
     path("api/v1/keys/", views.KeyList.as_view(), name="api_keys"),
+    path("api/v1/quotas/", quotas.QuotaList.as_view(), name="api_quotas"),
+    path("api/v1/quotas/<int:pk>/", quotas.QuotaDetail.as_view(), name="api_quota"),
+    path(
+        "api/v1/quotas/<int:pk>/remove/",
+        quotas.QuotaRemove.as_view(),
+        name="api_quota_remove",
+    ),
     path(
         "api/v1/keys/<int:pk>/revoke/",
         views.KeyRevoke.as_view(),

@@ -18,12 +18,12 @@ from policy.forms import (
     AccountForm,
     MemberForm,
     ProjectForm,
-    QuotaForm,
     TeamChangeForm,
     TeamForm,
 )
 from policy.models import Team
-from policy.services import quota_changes, teams
+from policy.quota_selectors import quotas_of
+from policy.services import teams
 from policy.views.forms import attempt, posted
 from policy.web import Request, actor_of, requires
 
@@ -31,7 +31,6 @@ _FORMS: dict[str, type[forms.Form]] = {
     "member": MemberForm,
     "project": ProjectForm,
     "account": AccountForm,
-    "quota": QuotaForm,
     "team": TeamChangeForm,
 }
 
@@ -150,41 +149,6 @@ def account_add(request: Request, slug: str) -> HttpResponse:
     )
 
 
-@require_POST
-@requires(IDENTITY_ADMIN)
-def quota_set(request: Request, slug: str) -> HttpResponse:
-    """Set a quota, new or changed."""
-    found = selectors.visible_team(request.access, slug)
-    form = _form("quota", request)
-    done = attempt(
-        form,
-        lambda: quota_changes.set_quota(
-            scope=quota_changes.Scope(team=found),
-            **form.cleaned_data,
-            actor=actor_of(request),
-            at=now(),
-        ),
-    )
-    return _after(request, found, "quota", form, done, "The quota was set.")
-
-
-@require_POST
-@requires(IDENTITY_ADMIN)
-def quota_remove(request: Request, slug: str, pk: int) -> HttpResponse:
-    """Take a quota away."""
-    found = selectors.visible_team(request.access, slug)
-    if not found.quotas.filter(pk=pk).exists():
-        raise NotFound("There is no such quota: it may be gone already.")
-    quota_changes.remove_quota(
-        quota_id=pk,
-        reason="removed at the team's page",
-        actor=actor_of(request),
-        at=now(),
-    )
-    messages.success(request, "The quota was removed.")
-    return redirect("team", slug)
-
-
 def _form(name: str, request: Request | None = None) -> forms.Form:
     """One of the page's forms; its ids are its own, since they share field names."""
     return _FORMS[name](request.POST if request else None, auto_id=f"id_{name}_%s")
@@ -217,7 +181,7 @@ def _page(
         "members": selectors.members_of(found),
         "projects": found.projects.order_by("slug", "pk"),
         "accounts": selectors.accounts_of(found, at=at),
-        "quotas": selectors.quotas_of(found, at=at),
+        "quotas": quotas_of(found.pk, at=at),
         "grants": selectors.grants_of(found),
         "may_change": request.access.may(IDENTITY_ADMIN),
         "sandboxing": selectors.sandboxing_line({"team": found}),

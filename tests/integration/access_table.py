@@ -53,6 +53,7 @@ _TEAM = {"name": "A", "slug": "a", "cost_centre": "C"}
 _ROLE = {"username": "mallory", "role": "admin"}
 _NAMED = {"name": "A", "slug": "a"}
 _QUOTA = {"metric": "runs", "window": "day", "limit": "1", "reason": "r"}
+_LIMIT = {"limit": "2", "reason": "r"}
 _PERSON = {"username": "zoe", "password": "long-and-odd-7"}
 _PLACE = {"name": "E", "slug": "e", "position": "1"}
 _WHY = {"reason": "r"}
@@ -121,6 +122,13 @@ TABLE = (
     row("POST", "tools_review", "S33333+", body={"act": "confirm", "tool": "@tool"}),
     row("POST", "grant_give", "S33333+", body=_GRANT),
     row("POST", "grant_take", "S33333+", body=_GRANT),
+    # Quotas
+    row("GET", "quotas", "S++++3+"),
+    row("GET", "quota_add", "S33333+"),
+    row("POST", "quota_add", "S33333+", body=_QUOTA),
+    row("GET", "quota", "S4+++3+", pk="@quota"),
+    row("POST", "quota_change", "S33333+", pk="@quota", body=_LIMIT),
+    row("POST", "quota_remove", "S33333+", pk="@quota", body=_WHY),
     # Costs
     row("GET", "costs", "S++++++"),
     row("GET", "prices", "S++++++"),
@@ -135,8 +143,6 @@ TABLE = (
     row("POST", "member_remove", "S33333+", slug="sales", pk="@membership"),
     row("POST", "project_add", "S33333+", slug="sales", body=_NAMED),
     row("POST", "account_add", "S33333+", slug="sales", body={"name": "a"}),
-    row("POST", "quota_set", "S33333+", slug="sales", body=_QUOTA),
-    row("POST", "quota_remove", "S33333+", slug="sales", pk="@quota"),
     row("GET", "people", "S33333+"),
     row("GET", "person_add", "S33333+"),
     row("POST", "person_add", "S33333+", body=_PERSON),
@@ -250,6 +256,11 @@ TABLE = (
     row("POST", "api_draft_propose", "S33333+", uid="@draft", body=_WHY, json=True),
     row("POST", "api_draft_publish", "S33333+", uid="@draft", body=_WHY, json=True),
     row("POST", "api_draft_rebase", "S33333+", uid="@draft", json=True),
+    row("GET", "api_quotas", "S++++3+"),
+    row("POST", "api_quotas", "S33333+", body=_QUOTA, json=True),
+    row("GET", "api_quota", "S4+++3+", pk="@quota"),
+    row("PATCH", "api_quota", "S33333+", pk="@quota", body=_LIMIT, json=True),
+    row("POST", "api_quota_remove", "S33333+", pk="@quota", body=_WHY, json=True),
     row("GET", "api_events", "S333+3+"),
     row("GET", "api_event", "S333+3+", uid="@event"),
 )  # fmt: skip
