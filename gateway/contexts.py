@@ -63,7 +63,13 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
             Place("Tools", "tools", "tool", "t", can.CATALOG_READ),
         ),
     ),
-    ("Policy", (Place("Quotas", "quotas", "gauge", "q", can.POLICY_READ),)),
+    (
+        "Policy",
+        (
+            Place("Access", "access", "lock", "l", can.POLICY_READ),
+            Place("Quotas", "quotas", "gauge", "q", can.POLICY_READ),
+        ),
+    ),
     (
         "Costs",
         (

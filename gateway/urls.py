@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from gateway.api.urls import urlpatterns as api_urls
 from gateway.views import (
+    access,
     approvals,
     catalog_grants,
     catalog_servers,
@@ -11,6 +12,7 @@ from gateway.views import (
     outcomes,
     overview,
     playground,
+    reach,
     runs,
     system,
 )
@@ -40,6 +42,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="playground_outcome",
     ),
     path("settings/system/", system.system, name="system"),
+    path("policy/access/", access.access_matrix, name="access"),
+    path("policy/access/reach/", reach.access_reach, name="access_reach"),
+    path(
+        "policy/access/callers/<slug:server>/<slug:name>/",
+        reach.access_callers,
+        name="access_callers",
+    ),
     path("catalog/servers/", catalog_servers.server_list, name="servers"),
     path("catalog/servers/add/", catalog_servers.server_add, name="server_add"),
     path("catalog/servers/<slug:name>/", catalog_servers.server_detail, name="server"),

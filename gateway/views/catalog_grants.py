@@ -19,7 +19,7 @@ from gateway.selectors.grants import (
 )
 from gateway.services import access
 from gateway.services.access import Grantable
-from policy.access import POLICY_ADMIN
+from policy.access import POLICY_ADMIN, POLICY_READ
 from policy.holders import TEAM, Holder, parse
 from policy.web import Request, actor_of, requires
 
@@ -29,6 +29,7 @@ def grant_form(request: Request, subject: Grantable) -> dict[str, Any]:
     may = request.access.may(POLICY_ADMIN)
     return {
         "may_grant": may,
+        "may_see_access": request.access.may(POLICY_READ),
         "subject_text": subject_text(subject),
         "team_choices": team_choices() if may else [],
         "role_choices": role_choices() if may else [],

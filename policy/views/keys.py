@@ -19,7 +19,7 @@ from core.clock import now
 from core.errors import NotFound
 from core.tables import chips, filters_of, paged
 from policy import selectors
-from policy.access import IDENTITY_ADMIN, IDENTITY_READ
+from policy.access import IDENTITY_ADMIN, IDENTITY_READ, POLICY_READ
 from policy.filters import STATES, KeyFilter
 from policy.forms import KeyForm, RevokeForm
 from policy.models import Team
@@ -77,6 +77,7 @@ def key_list(request: Request) -> HttpResponseBase:
         "environments": selectors.environments(),
         "states": STATES,
         "may_change": request.access.may(IDENTITY_ADMIN),
+        "may_see_access": request.access.may(POLICY_READ),
         "at": at,
     }
     return render(request, "settings/keys.html", context)

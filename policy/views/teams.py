@@ -13,7 +13,7 @@ from django.views.decorators.http import (
 from core.clock import now
 from core.errors import NotFound
 from policy import selectors
-from policy.access import IDENTITY_ADMIN, IDENTITY_READ, POLICY_ADMIN
+from policy.access import IDENTITY_ADMIN, IDENTITY_READ, POLICY_ADMIN, POLICY_READ
 from policy.forms import (
     AccountForm,
     MemberForm,
@@ -186,6 +186,7 @@ def _page(
         "may_change": request.access.may(IDENTITY_ADMIN),
         "sandboxing": selectors.sandboxing_line({"team": found}),
         "may_grant": request.access.may(POLICY_ADMIN),
+        "may_see_access": request.access.may(POLICY_READ),
         "at": at,
         **made,
     }

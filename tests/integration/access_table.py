@@ -11,7 +11,8 @@ order, and the URL's arguments; "@run" stands for the world's run, see ``world``
     3 refused with 403, on record    4 not found    5 method not allowed
     K refused with 403, since it takes a key and no person
 
-For a new page, add a line. ``body=`` is what is posted, ``json=True`` sends it as JSON.
+For a new page, add a line. ``body=`` is what is posted, ``json=True`` sends it as JSON,
+``query=`` is what follows the ``?``.
 """
 
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ class Row:
     arguments: dict[str, Any]
     body: Mapping[str, Any] = field(default_factory=dict)
     json: bool = False
+    query: str = ""
 
     def __str__(self) -> str:
         return f"{self.method} {self.name}"
@@ -41,14 +43,16 @@ def row(
     /,
     body: Mapping[str, Any] | None = None,
     json: bool = False,
+    query: str = "",
     **arguments: Any,
 ) -> Row:
     assert len(letters) == len(CAST), f"{name}: one letter for each of {CAST}"
-    return Row(method, name, letters, arguments, body or {}, json)
+    return Row(method, name, letters, arguments, body or {}, json, query)
 
 
 _TOOL: dict[str, Any] = {"server": "crm", "name": "list_orders"}
 _GRANT = {"subject": "server:crm", "holder": "team:sales", "reason": "r"}
+_CELL = {"cell": "give|team:sales|server:crm", "reason": "r"}
 _TEAM = {"name": "A", "slug": "a", "cost_centre": "C"}
 _ROLE = {"username": "mallory", "role": "admin"}
 _NAMED = {"name": "A", "slug": "a"}
@@ -122,6 +126,11 @@ TABLE = (
     row("POST", "tools_review", "S33333+", body={"act": "confirm", "tool": "@tool"}),
     row("POST", "grant_give", "S33333+", body=_GRANT),
     row("POST", "grant_take", "S33333+", body=_GRANT),
+    # Access
+    row("GET", "access", "S++++3+"),
+    row("POST", "access", "S33333+", body=_CELL),
+    row("GET", "access_reach", "S4+++3+", query="holder=team:sales"),
+    row("GET", "access_callers", "S++++3+", **_TOOL),
     # Quotas
     row("GET", "quotas", "S++++3+"),
     row("GET", "quota_add", "S33333+"),

@@ -140,6 +140,7 @@ def _send(line: Row, world: dict[str, Any], user: User | None) -> HttpResponseBa
     if user is not None:
         client.force_login(user)
     path = reverse(line.name, kwargs=_filled(line.arguments, world))
+    path += f"?{line.query}" if line.query else ""
     if line.method == "GET":
         return client.get(path)
     body = _filled(line.body, world)
