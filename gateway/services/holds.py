@@ -109,7 +109,7 @@ def _goes_on(uid: str, because: str, at: datetime) -> None:
         run=uid,
         payload={"reason": because},
     )
-    enqueue("gateway.execute_run", queue="runs", run=uid)
+    enqueue("gateway.execute_run", queue="runs", swept=True, run=uid)
 
 
 def decide_approval(

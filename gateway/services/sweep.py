@@ -78,7 +78,7 @@ def _resend(at: datetime, limit: int) -> int:
     )
     uids = list(forgotten.order_by("pk").values_list("uid", flat=True)[:limit])
     for uid in uids:
-        enqueue("gateway.execute_run", queue="runs", run=uid)
+        enqueue("gateway.execute_run", queue="runs", swept=True, run=uid)
     return len(uids)
 
 

@@ -3,10 +3,11 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.db import Error, connection
 from pytest_django.plugin import DjangoDbBlocker
@@ -50,6 +51,7 @@ class Result:
     """How a campaign ended; ``text`` is what to print."""
 
     problems: Sequence[Problem]
+    figures: Mapping[str, Any]
     text: str
 
 
@@ -134,11 +136,12 @@ def campaign(scene: Scene, *, seed: int, seconds: float) -> Result:
             seconds,
             time.monotonic() - began,
             Counter(approver.decided),
+            Counter(approver.refused),
             sum(not made.answered for made in submissions),
         )
         figures = summary(given, found, bad)
         text = [as_line(figures), table(figures), told(found, bad)]
-    return Result(bad, "\n".join(text))
+    return Result(bad, figures, "\n".join(text))
 
 
 def _threads(*work: Callable[[], None]) -> list[threading.Thread]:

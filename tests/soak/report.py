@@ -32,6 +32,7 @@ class Given:
     seconds: float
     lasted: float
     decided: Mapping[str, int]
+    refused: Mapping[str, int]
     unanswered: int
 
 
@@ -70,6 +71,7 @@ def summary(
         "resolved": _sorted(one.how for one in unknown),
         "found_out_without_a_person": found_out(found),
         "decisions": dict(sorted(given.decided.items())),
+        "decisions_refused": dict(sorted(given.refused.items())),
         LOST: bad[LOST],
         DUPLICATED: bad[DUPLICATED],
         UNEXPLAINED: bad[UNEXPLAINED],

@@ -21,3 +21,4 @@ def test_soak(
             result = campaign(found, seed=seed, seconds=seconds)
         sys.stdout.write(f"{result.text}\n")
     assert not result.problems
+    assert result.figures["runs_replayed"]
