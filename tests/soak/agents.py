@@ -16,6 +16,7 @@ from tests.stack import Stack
 _OPEN = ("queued", "running")
 _PATIENCE_SECONDS = 10.0
 _PAUSE_SECONDS = 0.3
+_GONE_SECONDS = 1.0
 Gone = (ExceptionGroup, MCPError, httpx2.HTTPError, OSError, TimeoutError)
 
 
@@ -50,7 +51,7 @@ class Agent:
             self.submissions.append(made)
             self._submit(made, wait=rng.choice((0, 2, 20)))
             if not made.answered:
-                self.stopping.wait(_PAUSE_SECONDS)
+                self.stopping.wait(_GONE_SECONDS)
 
     def _submit(self, made: Submission, *, wait: float) -> None:
         script = made.script

@@ -16,6 +16,7 @@ from core.clock import now
 from gateway.models import Run, Tool
 from gateway.services import catalog
 from policy.models import Membership
+from policy.services.sandbox import Scope, set_sandbox_policy
 from tests.builders.identity import ACTOR, make_key, make_user
 from tests.crashes import engines, offer_ledger, serve_ledger, urls_of
 from tests.soak import faults
@@ -38,11 +39,14 @@ _JOIN_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The stack with two runners, the ledger, a key and an approver's session."""
+    """The stack with two runners, the ledger, an approver's session, and two keys.
+
+    The second key's scripts run at level ``team``, and are replayed at level ``run``.
+    """
 
     stack: Stack
     ledger: Path
-    key: str
+    keys: tuple[str, str]
     cookies: dict[str, str]
 
 
@@ -75,15 +79,15 @@ def scene(blocker: DjangoDbBlocker) -> Iterator[Scene]:
             ledger = data_dir / "ledger.jsonl"
             url = serve_ledger(stack, "tests.soak.server", ledger)
             with stack.database():
-                key, cookies = _seed(url)
+                keys, cookies = _seed(url)
             stack.wait_ready()
-            yield Scene(stack, ledger, key, cookies)
+            yield Scene(stack, ledger, keys, cookies)
         finally:
             stack.stop()
 
 
-def _seed(url: str) -> tuple[str, dict[str, str]]:
-    """The catalog as its reviewer leaves it; a key, and a session of an approver."""
+def _seed(url: str) -> tuple[tuple[str, str], dict[str, str]]:
+    """The catalog as its reviewer leaves it; keys, and a session of an approver."""
     account = offer_ledger(url)
     tools = {tool.name: tool.pk for tool in Tool.objects.all()}
     keyed = {
@@ -104,7 +108,11 @@ def _seed(url: str) -> tuple[str, dict[str, str]]:
         catalog.set_direct(tool_id=tools[name], direct=True, actor=ACTOR, at=now())
     catalog.set_approval(tool_id=tools["release"], needed=True, actor=ACTOR, at=now())
     approver = make_user("bob", (account.team, Membership.Role.APPROVER))
-    return make_key(account).text, session_of(approver)
+    plain, shared = make_key(account), make_key(account, name="level team")
+    set_sandbox_policy(
+        scope=Scope(key=shared.key), level="team", limits={}, actor=ACTOR, at=now()
+    )
+    return (plain.text, shared.text), session_of(approver)
 
 
 def campaign(scene: Scene, *, seed: int, seconds: float) -> Result:
@@ -113,7 +121,7 @@ def campaign(scene: Scene, *, seed: int, seconds: float) -> Result:
     killer = faults.Killer(scene.stack)
     approver = Approver(scene.stack.url, scene.cookies, scene.ledger, seed)
     agents = [
-        Agent(scene.stack, scene.key, f"agent{number}", seed)
+        Agent(scene.stack, scene.keys[number % 2], f"agent{number}", seed)
         for number in range(1, AGENTS + 1)
     ]
     people = _threads(approver.run)

@@ -51,6 +51,9 @@ def summary(
         "lasted": round(given.lasted, 1),
         "faults": _sorted(f"{fault.means} {fault.victim}" for fault in found.faults),
         "runs": _sorted(run.status for run in runs),
+        "levels": _sorted(
+            run.usage.get("isolation", {}).get("level") or run.mode for run in runs
+        ),
         "claims": sum(run.epoch for run in runs),
         "submissions_unanswered": given.unanswered,
         "calls": _sorted(call.effect for call in calls if call.decision == "allow"),

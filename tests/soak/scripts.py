@@ -93,9 +93,7 @@ from tools import ledger
 async def settled(call):
     try:
         return await call
-    except ToolError as error:
-        if error.code not in ("tool_error", "not_approved"):
-            raise
+    except ToolError:
         return None
 
 return list(await asyncio.gather({calls}))"""
@@ -111,7 +109,6 @@ def _typescript(script: Script) -> str:
   try {
     return await call();
   } catch (error: any) {
-    if (!["tool_error", "not_approved"].includes(error.code)) throw error;
     return null;
   }
 };
