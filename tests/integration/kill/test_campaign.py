@@ -14,4 +14,4 @@ def test_nothing_is_lost_or_done_twice(django_db_blocker: DjangoDbBlocker) -> No
         result = campaign(found, seed=SEED, seconds=SECONDS)
     assert not result.problems, result.text
     assert result.figures["runs_replayed"], result.text
-    assert result.figures["effects"] > 20, result.text
+    assert result.figures["effects"], result.text
