@@ -12,6 +12,7 @@ from gateway.codemode.search import Index
 from gateway.connectors.api import ServerSpec
 from gateway.models import Server, Tool
 from policy import scopes
+from policy.admission import Ways
 from policy.holders import Holder, holders_of
 from policy.principal import Principal
 from policy.quota import CALLS, Limit, covering
@@ -36,6 +37,11 @@ class CatalogTool:
     idempotency: str = ""
     idempotency_name: str = ""
     lookup: str = ""
+
+    @property
+    def ways(self) -> Ways:
+        """The ways in which it may be called."""
+        return Ways(script=self.definition.scripted, direct=self.direct)
 
     @property
     def full_name(self) -> str:
@@ -255,6 +261,7 @@ def definition_of(row: Tool) -> ToolDef:
         effect=row.effect,
         version=version.number,
         fingerprint=version.fingerprint,
+        scripted=row.scripted,
     )
 
 

@@ -1,6 +1,7 @@
-"""How scripts are kept apart and what they may use: the lowest of what is set wins."""
+"""How scripts are kept apart and what they may use: the strictest that is set wins."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -9,6 +10,15 @@ from core.errors import Invalid
 RUN = "run"
 TEAM = "team"
 LEVELS = (RUN, TEAM)
+PYTHON = "python"
+TYPESCRIPT = "typescript"
+LANGUAGES = {PYTHON: "Python", TYPESCRIPT: "TypeScript"}
+SCRIPT = "script"
+DIRECT = "direct"
+MODES = {SCRIPT: "Scripts", DIRECT: "Direct calls"}
+_MOST_MODELS = 50
+# Of the wildcards only the star: a name may hold all the rest.
+_MODEL = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._:/@+-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +49,20 @@ LIMITS: dict[str, Bound] = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one environment, team or key asks for; empty where it asks for nothing."""
+    """What one environment, team or key asks for; empty where it asks for nothing.
+
+    ``languages``, ``modes`` and ``models`` list what is allowed, models as names or
+    globs such as ``qwen3-*``. ``of`` says whose rule it is.
+    """
 
     level: str = ""
     require_gvisor: bool = False
     limits: Mapping[str, float] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    require_model: bool = False
+    of: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +75,8 @@ class Sandboxing:
     """Those that somebody set; the defaults hold for the others."""
     gvisor_tools: tuple[str, ...] = ()
     """Patterns of full tool names that only a script in gVisor may call."""
+    rules: tuple[Rule, ...] = ()
+    """All that was asked for."""
 
     def needs_gvisor(self, tool: str) -> bool:
         """Whether this tool is only for scripts in gVisor."""
@@ -79,6 +100,7 @@ def merge(rules: Iterable[Rule], gvisor_tools: Iterable[str] = ()) -> Sandboxing
         require_gvisor=any(rule.require_gvisor for rule in asked),
         limits=limits,
         gvisor_tools=tuple(sorted(set(gvisor_tools))),
+        rules=tuple(asked),
     )
 
 
@@ -103,9 +125,37 @@ def checked(limits: Mapping[str, object]) -> dict[str, float]:
     return values
 
 
+def checked_names(
+    given: Iterable[str], known: Mapping[str, str], what: str
+) -> tuple[str, ...]:
+    """Languages or modes in their own order. Raises Invalid for others."""
+    wanted = set(given)
+    if unknown := sorted(wanted - set(known)):
+        raise Invalid(f"There is no {what} {unknown[0]!r}: use {' or '.join(known)}.")
+    return tuple(name for name in known if name in wanted)
+
+
+def checked_models(given: Sequence[str]) -> tuple[str, ...]:
+    """Names and globs of models as they are stored. Raises Invalid."""
+    wanted = tuple(dict.fromkeys(name.strip() for name in given if name.strip()))
+    for name in wanted:
+        if not _MODEL.fullmatch(name):
+            raise Invalid(
+                f"{name[:60]!r} is no model: write up to 100 letters, digits and "
+                "._:/@+-, with * for any text, such as qwen3-*."
+            )
+    if len(wanted) > _MOST_MODELS:
+        raise Invalid(f"Name at most {_MOST_MODELS} models; a * stands for any text.")
+    return wanted
+
+
 def explain(rule: Rule) -> str:
     """The rule in one line."""
     parts = [f"level {rule.level}"] if rule.level else []
     parts += ["gVisor required"] if rule.require_gvisor else []
+    parts += [" and ".join(LANGUAGES[name] for name in rule.languages)]
+    parts += [" and ".join(MODES[name].lower() for name in rule.modes)]
+    parts += [f"models {', '.join(rule.models)}" if rule.models else ""]
+    parts += ["model to be named" if rule.require_model else ""]
     parts += [f"{name} {value:g}" for name, value in sorted(rule.limits.items())]
-    return ", ".join(parts) or "the defaults"
+    return ", ".join(filter(None, parts)) or "the defaults"

@@ -216,7 +216,9 @@ def environment_rows() -> list[EnvironmentRow]:
     """All environments with their isolation and limits; two queries."""
     rules = {
         row.environment_id: explain(row.rule)
-        for row in SandboxPolicy.objects.exclude(environment=None)
+        for row in SandboxPolicy.objects.exclude(
+            environment=None
+        ).select_related("environment")
     }
     return [
         EnvironmentRow(
@@ -228,7 +230,8 @@ def environment_rows() -> list[EnvironmentRow]:
 
 def sandbox_policy_of(scope: Mapping[str, object]) -> SandboxPolicy | None:
     """What one environment, team or key asks for, by the columns that name it."""
-    return SandboxPolicy.objects.filter(**scope).first()
+    policies = SandboxPolicy.objects.select_related("environment", "team", "key")
+    return policies.filter(**scope).first()
 
 
 def sandboxing_line(scope: Mapping[str, object]) -> str:
@@ -247,7 +250,11 @@ def sandboxing_of(*, environment: str, team_id: int, key_id: int | None) -> Sand
     scope = Q(environment__slug=environment) | Q(team=team_id) | ~Q(tool="")
     if key_id is not None:
         scope |= Q(key=key_id)
-    rows = list(SandboxPolicy.objects.filter(scope).order_by("pk"))
+    rows = list(
+        SandboxPolicy.objects.filter(scope)
+        .select_related("environment", "team", "key")
+        .order_by("pk")
+    )
     return merge(
         (row.rule for row in rows if not row.tool),
         (row.tool for row in rows if row.tool and row.require_gvisor),

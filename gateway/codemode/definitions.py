@@ -37,6 +37,8 @@ class ToolDef:
     effect: str
     version: int
     fingerprint: str
+    scripted: bool = True
+    """Whether scripts may call it; else it is called directly only."""
 
     @property
     def full_name(self) -> str:

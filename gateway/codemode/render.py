@@ -21,6 +21,7 @@ from gateway.codemode.typescript import (
 
 BRIEF, DETAILED, TYPESCRIPT, FULL = "brief", "detailed", "typescript", "full"
 DETAILS = (BRIEF, DETAILED, TYPESCRIPT, FULL)
+_DIRECTLY = "not for scripts: call it directly, as the MCP tool {}"
 _MAX_ROWS = 100
 _MAX_NODES = 3000
 _MAX_BRANCHES = 20
@@ -119,7 +120,10 @@ def _cost(row: Any, budget: int) -> int:
 def _row(tool: ToolDef, detail: str) -> Any:
     if detail == BRIEF:
         text = first_sentence(tool.description or tool.title)
-        return f"{tool.full_name}: {text}" if text else tool.full_name
+        name = tool.full_name if tool.scripted else f"{tool.full_name} (directly only)"
+        return f"{name}: {text}" if text else name
+    if detail in {DETAILED, TYPESCRIPT} and not tool.scripted:
+        return f"# {_DIRECTLY.format(tool.full_name)}\n{signature(tool)}"
     if detail == DETAILED:
         return f"# from tools import {tool.server}; {tool.full_name}\n{signature(tool)}"
     if detail == TYPESCRIPT:
@@ -137,6 +141,8 @@ def _row(tool: ToolDef, detail: str) -> Any:
         "version": tool.version,
         "inputSchema": tool.input_schema,
     }
+    if not tool.scripted:
+        row["called"] = _DIRECTLY.format(tool.full_name)
     if tool.output_schema is not None:
         row["outputSchema"] = tool.output_schema
     return row
@@ -163,6 +169,8 @@ def _smaller(tool: ToolDef, detail: str, budget: int) -> tuple[Any, int]:
         row = {"name": tool.full_name, "parameters": names[:_MAX_ROWS], "cut": "…"}
         return row, _cost(row, budget)
     hint = "Cut: get_schema with a path such as $.name shows more"
+    if not tool.scripted:
+        hint = f"{_DIRECTLY.format(tool.full_name)}. {hint}"
     text = f"{call_line(tool)}\n# {hint}"
     if detail == TYPESCRIPT:
         text = f"{typescript_call_line(tool)}\n// {hint}"

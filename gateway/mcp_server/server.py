@@ -15,7 +15,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import methods
 
 from core.errors import TollgateError
-from gateway.catalog import CatalogTool, usable_by
+from gateway.catalog import CatalogTool, sandboxing_for, usable_by
 from gateway.codemode.agent_tools import AGENT_TOOLS, EXECUTE, GET_RUN
 from gateway.codemode.definitions import ToolDef
 from gateway.codemode.validate import Validators
@@ -24,7 +24,9 @@ from gateway.mcp_server.auth import KeyGuard, check_scope, principal_of
 from gateway.mcp_server.threads import in_thread
 from gateway.mcp_server.waiting import Completions
 from gateway.models import Run
+from policy import admission
 from policy.principal import PERSON, Principal
+from policy.sandbox import DIRECT, SCRIPT
 
 CALL = "tools/call"
 _SCHEMAS: dict[str, Mapping[str, Any]] = {
@@ -96,14 +98,8 @@ class Endpoint:
         if principal.kind == PERSON:
             only = types.Tool.model_validate(GET_RUN)
             return types.ListToolsResult(tools=[only])
-        usable = await in_thread(usable_by, principal)
-        direct = [
-            _direct_tool(usable.catalog.tools[name])
-            for name in sorted(usable.names)
-            if usable.catalog.tools[name].direct
-        ]
-        listed = [types.Tool.model_validate(tool) for tool in AGENT_TOOLS]
-        return types.ListToolsResult(tools=listed + direct)
+        listed = await in_thread(_listed, principal)
+        return types.ListToolsResult(tools=listed)
 
     async def _call_tool(self, ctx: Any, params: types.CallToolRequestParams) -> Any:
         principal = principal_of(ctx)
@@ -170,17 +166,10 @@ class Endpoint:
         """Queue the script, or the direct call of a tool."""
         await self._admit(principal, params)
         name, arguments = params.name, params.arguments or {}
+        model = tools.model_in(params.meta)
         if name == EXECUTE["name"]:
-            return await in_thread(tools.submit, principal, arguments)
-        usable = await in_thread(usable_by, principal)
-        tool = usable.catalog.tools.get(name)
-        if name in usable.names and tool is not None and not tool.direct:
-            raise MCPError(
-                types.INVALID_PARAMS,
-                f"{name} is not listed for direct calls: call it from a script with "
-                "execute.",
-            )
-        return await in_thread(tools.submit_direct, principal, name, arguments)
+            return await in_thread(tools.submit, principal, arguments, model)
+        return await in_thread(tools.submit_direct, principal, name, arguments, model)
 
 
 def _answer(
@@ -204,6 +193,22 @@ def _with_tasks(initialized: dict[str, Any]) -> dict[str, Any]:
         return {}
     tasks = {"tasks": handles.CAPABILITY_OF_2025}
     return {"capabilities": initialized["capabilities"] | tasks}
+
+
+def _listed(principal: Principal) -> list[types.Tool]:
+    """What this key may call at all: the agent tools, and tools called directly."""
+    usable = usable_by(principal)
+    rules = sandboxing_for(principal, usable.policy_revision).rules
+    scripts = admission.mode_refusal(rules, SCRIPT) is None
+    listed = [
+        types.Tool.model_validate(tool)
+        for tool in AGENT_TOOLS
+        if scripts or tool is not EXECUTE
+    ]
+    if admission.mode_refusal(rules, DIRECT) is not None:
+        return listed
+    found = (usable.catalog.tools[name] for name in sorted(usable.names))
+    return listed + [_direct_tool(tool) for tool in found if tool.direct]
 
 
 def _direct_tool(tool: CatalogTool) -> types.Tool:

@@ -30,6 +30,7 @@ from policy.services.personal_keys import access_of_key
 
 Arguments = Mapping[str, Any]
 
+MODEL = "tollgate/model"
 MAX_WAIT_SECONDS = 55.0
 DEFAULT_WAIT_SECONDS = 50.0
 _PAGE = 50
@@ -74,22 +75,37 @@ def get_schema(principal: Principal, arguments: Arguments) -> dict[str, Any]:
     return answer
 
 
-def submit(principal: Principal, arguments: Arguments) -> Run:
+def submit(principal: Principal, arguments: Arguments, model: str) -> Run:
     """Queue the script of an execute call."""
     return runs.submit(
         principal=principal,
         code=arguments["code"],
         language=arguments.get("language", "python"),
         task=arguments.get("task", ""),
+        model=model,
         at=now(),
     )
 
 
-def submit_direct(principal: Principal, name: str, arguments: Arguments) -> Run:
+def submit_direct(
+    principal: Principal, name: str, arguments: Arguments, model: str
+) -> Run:
     """Queue a direct call of a tool."""
     return runs.submit_direct(
-        principal=principal, tool=name, arguments=dict(arguments), at=now()
+        principal=principal,
+        tool=name,
+        arguments=dict(arguments),
+        model=model,
+        at=now(),
     )
+
+
+def model_in(meta: Mapping[str, Any] | None) -> str:
+    """The model that the agent says it is, from the request's ``_meta``."""
+    named = (meta or {}).get(MODEL, "")
+    if not isinstance(named, str):
+        raise Invalid(f'Send "{MODEL}" in _meta as a text.')
+    return named
 
 
 def wait_seconds(arguments: Arguments) -> float:

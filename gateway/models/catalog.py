@@ -93,6 +93,7 @@ class Tool(models.Model):
 
     ``name`` is the alias scripts use; ``original`` the server's own name. The effect
     in force is ``effect``; until a person confirms it, it is ``write``.
+    ``direct`` and ``scripted`` say in which ways it may be called: at least one.
     ``idempotency_name`` names the argument, header or ``_meta`` entry that takes the
     key; ``lookup`` is a read tool of the same server that is given the key and answers
     null where the call did not happen, else what it returned.
@@ -109,6 +110,7 @@ class Tool(models.Model):
     effect_confirmed_by = models.CharField(max_length=150, blank=True)
     effect_confirmed_at = models.DateTimeField(null=True, blank=True)
     direct = models.BooleanField(default=False)
+    scripted = models.BooleanField(default=True)
     needs_approval = models.BooleanField(default=False)
     idempotency = models.CharField(
         max_length=10, choices=Idempotency.choices, default=Idempotency.NONE
@@ -130,10 +132,21 @@ class Tool(models.Model):
             models.UniqueConstraint(
                 fields=["server", "original"], name="tool_original_once"
             ),
+            models.CheckConstraint(
+                condition=models.Q(direct=True) | models.Q(scripted=True),
+                name="tool_some_way",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def ways(self) -> str:
+        """The ways in which it may be called, in words."""
+        if not self.scripted:
+            return "directly only"
+        return "from scripts and directly" if self.direct else "from scripts only"
 
     @property
     def full_name(self) -> str:

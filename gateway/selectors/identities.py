@@ -1,5 +1,6 @@
 """The keys a person may run scripts as, and what each of them may call."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -72,16 +73,18 @@ class PlayTools:
 
 
 def tools_for(principal: Principal, query: str = "") -> PlayTools:
-    """The tools ``principal`` may call, best match first, else by name."""
+    """The tools that scripts of ``principal`` may call, best match first, else by name."""
     usable = usable_by(principal)
-    names = _search(usable, query) if query.strip() else sorted(usable.names)
+    known = {
+        name: tool for name, tool in usable.definitions.items() if tool.scripted
+    }
+    names = _search(known, query) if query.strip() else sorted(known)
     shown = tuple(_play_tool(usable, name) for name in names[:MOST_TOOLS])
-    return PlayTools(len(usable.names), len(names), shown)
+    return PlayTools(len(known), len(names), shown)
 
 
-def _search(usable: Usable, query: str) -> list[str]:
+def _search(definitions: Mapping[str, ToolDef], query: str) -> list[str]:
     words = query.lower().replace(".", " ").split()
-    definitions = usable.definitions
     return sorted(
         name
         for name, tool in definitions.items()

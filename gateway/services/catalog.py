@@ -247,10 +247,25 @@ def set_tags(*, tool_id: int, tags: Sequence[str], actor: Actor, at: datetime) -
 @transaction.atomic
 def set_direct(*, tool_id: int, direct: bool, actor: Actor, at: datetime) -> Tool:
     """List a tool as an ordinary MCP tool as well, or no longer."""
+    script = _locked_tools([tool_id])[0].scripted
+    return set_ways(tool_id=tool_id, script=script, direct=direct, actor=actor, at=at)
+
+
+@transaction.atomic
+def set_ways(
+    *, tool_id: int, script: bool, direct: bool, actor: Actor, at: datetime
+) -> Tool:
+    """Let a tool be called from scripts, directly as an MCP tool, or both."""
+    if not script and not direct:
+        raise Invalid(
+            "Choose at least one way: disable the tool in its environments if nobody "
+            "is to call it."
+        )
     tool = _locked_tools([tool_id])[0]
-    before, tool.direct = tool.direct, direct
-    tool.save(update_fields=["direct"])
-    _reviewed(tool, "direct", before, direct, actor, at)
+    before = tool.ways
+    tool.scripted, tool.direct = script, direct
+    tool.save(update_fields=["scripted", "direct"])
+    _reviewed(tool, "ways", before, tool.ways, actor, at)
     return tool
 
 

@@ -1,7 +1,8 @@
 """What rules are asked about a call, and what they decide."""
 
-from gateway.catalog import CatalogTool
+from gateway.catalog import CatalogTool, sandboxing_for
 from gateway.services.holder import Holder, Step
+from policy.admission import in_its_way
 from policy.compiled import NO_RULES
 from policy.decision import DENY, Decision, decide
 from policy.facts import CallFacts, PrincipalFacts, RunFacts, ToolFacts
@@ -26,7 +27,13 @@ def decision_on(holder: Holder, step: Step) -> Decision:
         enabled=principal.environment in tool.environments,
         scopes=principal.scopes,
     )
-    return decide(NO_RULES, call)
+    return in_its_way(
+        decide(NO_RULES, call),
+        sandboxing_for(principal, holder.usable.policy_revision).rules,
+        tool.ways,
+        tool=tool.full_name,
+        mode=holder.mode,
+    )
 
 
 def tool_facts(tool: CatalogTool) -> ToolFacts:

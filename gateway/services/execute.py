@@ -37,6 +37,7 @@ from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
 from gateway.services.reservations import bounded
 from gateway.services.runs import acting, run_target
+from policy import admission
 from policy.sandbox import TEAM, Sandboxing
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ def execute(
             upstream=upstream,
             replay=Replay.of(run.calls.all() if run.epoch > 1 else ()),
             lease=lease,
+            mode=run.mode,
         )
         attempt = _Attempt(run, holder)
         result = attempt.result(sandboxes)
@@ -165,6 +167,7 @@ class _Attempt:
         return result
 
     def _execute(self, sandboxes: Sandboxes) -> Result:
+        _check_allowed(self.run, self.holder)
         if self.run.mode == Run.Mode.DIRECT:
             return _direct(self.run, self.on_call)
         provider = sandboxes()
@@ -207,6 +210,9 @@ def _script(run: Run, holder: Holder, provider: Provider, on_call: OnCall) -> Re
         if checked.diagnostics:
             _record_unknown(run, holder, checked.diagnostics)
             return _not_started(checked.diagnostics)
+        withheld = [name for name in checked.tools if not definitions[name].scripted]
+        if withheld:
+            return _withheld(run, holder, withheld)
     tools: dict[str, dict[str, str]] = {}
     for name, tool in definitions.items():
         tools.setdefault(tool.server, {})[tool.name] = name
@@ -236,16 +242,43 @@ def _record_unknown(run: Run, holder: Holder, problems: Sequence[Diagnostic]) ->
     """A tool that the key may not call is refused here as it is on the way to it."""
     named = [one.message for one in problems if one.code == "unknown_tool"]
     if named:
-        record(
-            events.RUN_REFUSED,
-            actor=holder.principal.actor,
-            at=now(),
-            target=run_target(run),
-            decision=DENY,
-            reasons=named[:_REASONS],
-            payload={"code": "unknown_tool"},
-            run=run.uid,
-        )
+        _record_refused(run, holder, named, "unknown_tool")
+
+
+def _withheld(run: Run, holder: Holder, names: Sequence[str]) -> Result:
+    """Nothing ran: some of what the script names is not for scripts."""
+    tools = holder.usable.catalog.tools
+    told = [
+        admission.tool_refusal(tools[name].ways, tool=name, mode=run.mode)
+        for name in names
+    ]
+    _record_refused(run, holder, told, "denied")
+    return _failed("denied", "\n".join(told), retryable=True)
+
+
+def _check_allowed(run: Run, holder: Holder) -> None:
+    """Ask again what was asked at the submission: policy may have changed since."""
+    refused = admission.refusal(
+        _rules(holder).rules, mode=run.mode, language=run.language, model=run.model
+    )
+    if refused is not None:
+        _record_refused(run, holder, [refused.message], refused.code)
+        raise refused
+
+
+def _record_refused(
+    run: Run, holder: Holder, reasons: Sequence[str], code: str
+) -> None:
+    record(
+        events.RUN_REFUSED,
+        actor=holder.principal.actor,
+        at=now(),
+        target=run_target(run),
+        decision=DENY,
+        reasons=list(reasons[:_REASONS]),
+        payload={"code": code},
+        run=run.uid,
+    )
 
 
 def _not_started(problems: Sequence[Diagnostic]) -> Result:

@@ -11,6 +11,7 @@ from gateway.services.leases import Lease
 from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
 from policy.principal import Principal
+from policy.sandbox import SCRIPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Holder:
     upstream: Upstream
     replay: Replay
     lease: Lease
+    mode: str = SCRIPT
     needs_gvisor: Callable[[str], bool] = lambda _: False
     """Tools that are withheld, where the script has no kernel of its own."""
 

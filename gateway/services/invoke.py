@@ -57,7 +57,7 @@ def invoke(holder: Holder, call: Call) -> Reply:
     step = Step(call, digest, tool, now())
     decision = decision_on(holder, step)
     if tool is None or decision.denied:
-        return _refuse(holder, step, decision.reasons, known)
+        return _refuse(holder, step, decision, known)
     call = replace(call, arguments=without_omitted(tool.definition, call.arguments))
     step = replace(step, call=call)
     if known is not None:
@@ -282,13 +282,14 @@ def _settle(
 
 
 def _refuse(
-    holder: Holder, step: Step, reasons: tuple[str, ...], known: ToolCall | None
+    holder: Holder, step: Step, decision: Decision, known: ToolCall | None
 ) -> Reply:
     # One answer for "is not there" and "is not for you", so that names cannot be
     # found out by trying.
     error = CallError(
         "denied",
-        f"{step.call.tool} is not available to this key. Use search to see what is, "
+        decision.told
+        or f"{step.call.tool} is not available to this key. Use search to see what is, "
         "or ask an administrator for a grant.",
     )
     if known is not None:
@@ -296,7 +297,8 @@ def _refuse(
         return _settle(
             holder, step, known.pk, ToolCall.Outcome.DENIED, Reply(error=error), 0, 0
         )
-    return _turned_down(holder, step, ToolCall.Outcome.DENIED, reasons, error)
+    denied = ToolCall.Outcome.DENIED
+    return _turned_down(holder, step, denied, decision.reasons, error)
 
 
 def _invalid(holder: Holder, step: Step, problems: list[str]) -> Reply:

@@ -17,17 +17,18 @@ from core.ids import new_id
 from core.jobs import enqueue
 from core.prepared import insert
 from gateway import events
-from gateway.catalog import usable_by
+from gateway.catalog import sandboxing_for, usable_by
 from gateway.codemode.checks import LANGUAGES
 from gateway.models import Run, Task
 from gateway.services.reservations import reserve
-from policy import scopes
+from policy import admission, scopes
 from policy.access import roles_of
 from policy.principal import Principal
 from policy.services.quotas import note_refusal
 
 DIRECT = "direct"
 _LONGEST_NAME = 200
+_LONGEST_MODEL = 100
 
 
 def submit(
@@ -58,7 +59,12 @@ def submit(
 
 
 def submit_direct(
-    *, principal: Principal, tool: str, arguments: dict[str, Any], at: datetime
+    *,
+    principal: Principal,
+    tool: str,
+    arguments: dict[str, Any],
+    at: datetime,
+    model: str = "",
 ) -> Run:
     """Queue one tool call of the classic path; it goes the same way as a script's.
 
@@ -72,7 +78,7 @@ def submit_direct(
         "direct_arguments": arguments,
         "language": "",
     }
-    return _create(principal, fields, "", "", None, at)
+    return _create(principal, fields, "", model, None, at)
 
 
 def _check_script(code: str, language: str) -> None:
@@ -121,9 +127,11 @@ def _create(
     on_behalf_of: Actor | None,
     at: datetime,
 ) -> Run:
+    if len(model) > _LONGEST_MODEL or not model.isprintable():
+        raise Invalid(f"A model's name has at most {_LONGEST_MODEL} characters.")
     try:
         return _create_run(principal, fields, task, model, on_behalf_of, at)
-    except QuotaExceeded as error:
+    except (QuotaExceeded, Denied) as error:
         raise _refused(principal, error, at) from None
 
 
@@ -137,6 +145,12 @@ def _create_run(
     at: datetime,
 ) -> Run:
     usable = usable_by(principal)
+    rules = sandboxing_for(principal, usable.policy_revision).rules
+    refused = admission.refusal(
+        rules, mode=fields["mode"], language=fields["language"], model=model
+    )
+    if refused is not None:
+        raise refused
     work = _task(principal, task, at)
     run = Run(
         uid=new_id("run"),

@@ -8,7 +8,11 @@ from policy.sandbox import Rule
 
 
 class SandboxPolicy(models.Model):
-    """Isolation and limits of one environment, team, key, or pattern of tools."""
+    """Isolation, limits and what is allowed, for one scope.
+
+    A scope is an environment, a team, a key, or a pattern of tools. An empty list
+    allows everything.
+    """
 
     class Level(models.TextChoices):
         RUN = "run", "A sandbox per run"
@@ -30,6 +34,10 @@ class SandboxPolicy(models.Model):
     level = models.CharField(max_length=10, blank=True, choices=Level.choices)
     require_gvisor = models.BooleanField(default=False)
     limits = models.JSONField(default=dict)
+    languages = models.JSONField(default=list)
+    modes = models.JSONField(default=list)
+    allowed_models = models.JSONField(default=list)
+    require_model = models.BooleanField(default=False)
     changed_at = models.DateTimeField()
 
     class Meta:
@@ -49,10 +57,27 @@ class SandboxPolicy(models.Model):
         ]
 
     def __str__(self) -> str:
-        scope = self.environment or self.team or self.key or self.tool
-        return f"sandbox policy of {scope}"
+        return f"sandbox policy of {self.of}"
 
     @property
     def rule(self) -> Rule:
         """What it asks for."""
-        return Rule(self.level, self.require_gvisor, self.limits)
+        return Rule(
+            level=self.level,
+            require_gvisor=self.require_gvisor,
+            limits=self.limits,
+            languages=tuple(self.languages),
+            modes=tuple(self.modes),
+            models=tuple(self.allowed_models),
+            require_model=self.require_model,
+            of=self.of,
+        )
+
+    @property
+    def of(self) -> str:
+        """Whose policy it is, in words."""
+        if self.environment is not None:
+            return f"environment {self.environment.slug}"
+        if self.team is not None:
+            return f"team {self.team.slug}"
+        return f"key {self.key}" if self.key is not None else f"tool {self.tool}"

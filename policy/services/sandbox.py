@@ -1,8 +1,8 @@
-"""Sets how scripts are kept apart and what they may use."""
+"""Sets how scripts are kept apart, what they may use, and what may run at all."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,16 @@ from core.errors import Invalid
 from core.models import Revision, raise_revision
 from policy import events
 from policy.models import ApiKey, Environment, SandboxPolicy, Team
-from policy.sandbox import LEVELS, Rule, checked, explain
+from policy.sandbox import (
+    LANGUAGES,
+    LEVELS,
+    MODES,
+    Rule,
+    checked,
+    checked_models,
+    checked_names,
+    explain,
+)
 
 _PATTERN = re.compile(r"[a-z0-9_-]+\.(?:\*|[A-Za-z0-9_.-]+\*?)")
 
@@ -60,23 +69,37 @@ def set_sandbox_policy(
     level: str = "",
     require_gvisor: bool = False,
     limits: Mapping[str, object],
+    languages: Sequence[str] = (),
+    modes: Sequence[str] = (),
+    models: Sequence[str] = (),
+    require_model: bool = False,
+    reason: str = "",
     actor: Actor,
     at: datetime,
 ) -> SandboxPolicy | None:
     """Set the policy of a scope; one that asks for nothing is removed (None).
 
-    `limits` are named as in policy.sandbox.LIMITS. Raises Invalid.
+    `limits` are named as in policy.sandbox.LIMITS; an empty list of languages, modes
+    or models allows all of them. Raises Invalid.
     """
     if sum(bool(item) for item in scope.as_filter.values()) != 1:
         raise Invalid("Choose one environment, team, key or tool.")
-    rule = Rule(level, require_gvisor, checked(limits))
+    rule = Rule(
+        level=level,
+        require_gvisor=require_gvisor,
+        limits=checked(limits),
+        languages=checked_names(languages, LANGUAGES, "language"),
+        modes=checked_names(modes, MODES, "way of calling"),
+        models=checked_models(models),
+        require_model=require_model,
+    )
     _check(scope, rule)
     found = SandboxPolicy.objects.select_for_update().filter(**scope.as_filter)
     before = found.first()
     if rule == Rule():
         if before is not None:
             before.delete()
-            _record(events.SANDBOX_REMOVED, scope, before, None, actor, at)
+            _record(events.SANDBOX_REMOVED, scope, before, None, actor, at, reason)
         return None
     if before is not None and before.rule == rule:
         return before
@@ -86,10 +109,14 @@ def set_sandbox_policy(
             "level": level,
             "require_gvisor": require_gvisor,
             "limits": rule.limits,
+            "languages": rule.languages,
+            "modes": rule.modes,
+            "allowed_models": rule.models,
+            "require_model": rule.require_model,
             "changed_at": at,
         },
     )
-    _record(events.SANDBOX_SET, scope, before, policy, actor, at)
+    _record(events.SANDBOX_SET, scope, before, policy, actor, at, reason)
     return policy
 
 
@@ -100,8 +127,8 @@ def _check(scope: Scope, rule: Rule) -> None:
         raise Invalid(
             f"{scope.tool!r} names no tools: write server.tool, or server.* for all."
         )
-    if scope.tool and (rule.level or rule.limits):
-        raise Invalid("A tool can only require gVisor: levels and limits are per run.")
+    if scope.tool and replace(rule, require_gvisor=False) != Rule():
+        raise Invalid("A tool can only require gVisor: all else is per run.")
 
 
 def _record(
@@ -111,6 +138,7 @@ def _record(
     after: SandboxPolicy | None,
     actor: Actor,
     at: datetime,
+    reason: str,
 ) -> None:
     raise_revision(Revision.POLICY)
     record(
@@ -120,7 +148,10 @@ def _record(
         target=scope.target,
         before=_shown(before.rule) if before else None,
         after=_shown(after.rule) if after else None,
-        payload={"value": explain(after.rule if after else Rule())},
+        payload={
+            "value": explain(after.rule if after else Rule()),
+            "reason": reason,
+        },
     )
 
 
@@ -131,4 +162,8 @@ def _shown(rule: Rule) -> dict[str, object]:
         "level": rule.level,
         "require_gvisor": rule.require_gvisor,
         "limits": limits,
+        "languages": list(rule.languages),
+        "modes": list(rule.modes),
+        "models": list(rule.models),
+        "require_model": rule.require_model,
     }
