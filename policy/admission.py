@@ -4,7 +4,7 @@ Pure, from plain values, for whatever names a model or a language: each function
 answers with the error to raise, or with None where nothing forbids it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -171,5 +171,5 @@ def _some(names: Sequence[str], shown: int = 8) -> str:
     return f"{text} and {len(names) - shown} more" if len(names) > shown else text
 
 
-def _details(against: Iterable[Rule], kind: str, name: str) -> Mapping[str, object]:
+def _details(against: Iterable[Rule], kind: str, name: str) -> dict[str, object]:
     return {kind: name, "set_by": [rule.of for rule in against]}

@@ -216,9 +216,9 @@ def environment_rows() -> list[EnvironmentRow]:
     """All environments with their isolation and limits; two queries."""
     rules = {
         row.environment_id: explain(row.rule)
-        for row in SandboxPolicy.objects.exclude(
-            environment=None
-        ).select_related("environment")
+        for row in SandboxPolicy.objects.exclude(environment=None).select_related(
+            "environment"
+        )
     }
     return [
         EnvironmentRow(

@@ -9,7 +9,6 @@ from policy.sandbox import LANGUAGES as LANGUAGES
 from policy.sandbox import TYPESCRIPT
 
 
-
 def check(code: str, language: str, catalog: Mapping[str, ToolDef]) -> Preflight:
     """What is certainly wrong with a script; never raises, and runs nothing of it."""
     if language == TYPESCRIPT:

@@ -73,11 +73,9 @@ class PlayTools:
 
 
 def tools_for(principal: Principal, query: str = "") -> PlayTools:
-    """The tools that scripts of ``principal`` may call, best match first, else by name."""
+    """What scripts of ``principal`` may call, best match first, else by name."""
     usable = usable_by(principal)
-    known = {
-        name: tool for name, tool in usable.definitions.items() if tool.scripted
-    }
+    known = {name: tool for name, tool in usable.definitions.items() if tool.scripted}
     names = _search(known, query) if query.strip() else sorted(known)
     shown = tuple(_play_tool(usable, name) for name in names[:MOST_TOOLS])
     return PlayTools(len(known), len(names), shown)

@@ -7,11 +7,11 @@ import pytest
 
 from core.clock import now
 from gateway.connectors.pool import UpstreamPool
-from gateway.models import Run, ToolCall
+from gateway.models import Run, Tool, ToolCall
 from gateway.sandbox.api import Job, OnCall, Result, Usage
 from gateway.sandbox.levels import Levels
 from gateway.selectors.limits import limits_used
-from gateway.services import runs
+from gateway.services import catalog, runs
 from gateway.services.execute import execute
 from gateway.services.leases import Leases
 from policy.models import Environment
@@ -150,6 +150,8 @@ def test_without_any_provider_a_run_ends_with_the_reason(
     assert run.error is not None
     assert run.error["code"] == "sandbox_unavailable"
     assert "/nowhere/runsc" in run.error["message"]
+    tool = Tool.objects.get(name="negate")
+    catalog.set_direct(tool_id=tool.pk, direct=True, actor=ACTOR, at=now())
     direct = runs.submit_direct(
         principal=agent, tool="trivial.negate", arguments={"a": 3}, at=now()
     )

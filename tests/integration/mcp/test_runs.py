@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from mcp import MCPError
 
 from gateway.models import Run
 from tests.integration.mcp.world import World
@@ -302,21 +301,13 @@ def test_wrong_arguments_of_a_direct_tool_are_named(world: World, era: str) -> N
     assert error["details"]["run"].startswith("run_")
 
 
-def test_a_tool_that_is_not_direct_is_refused_as_a_method(
+def test_a_tool_for_scripts_only_is_denied_directly_and_says_so(
     world: World, era: str
 ) -> None:
-    refused: list[MCPError] = []
+    error = failure(world, era, "trivial.echo", {"text": "x"})
 
-    async def call() -> None:
-        async with world.stack.client(world.sales, era) as client:
-            try:
-                await client.call_tool("trivial.echo", {"text": "x"})
-            except MCPError as error:
-                refused.append(error)
-
-    asyncio.run(call())
-
-    assert "not listed for direct calls" in str(refused[0])
+    assert error["code"] == "denied"
+    assert "call it from a script with execute" in error["message"]
 
 
 @pytest.mark.parametrize("name", ["trivial.add\x00", "x" * 500, "trivial\nadd"])
