@@ -32,7 +32,7 @@ def dev() -> Scope:
     return Scope(environment=Environment.objects.get(slug="dev"))
 
 
-def refused(agent: Principal, **asked: str) -> Denied:
+def refused(agent: Principal, **asked: Any) -> Denied:
     with pytest.raises(Denied) as caught:
         runs.submit(principal=agent, code="return 1", at=now(), **asked)
     assert not Run.objects.exists()
@@ -59,7 +59,7 @@ def test_a_language_is_refused_at_submission_and_on_record(agent: Principal) -> 
 
 def test_what_team_and_key_ask_for_adds_up(agent: Principal) -> None:
     put(Scope(team=Team.objects.get(pk=agent.team_id)), languages=["python"])
-    put(Scope(key=ApiKey.objects.get(pk=agent.key_id)), modes=["direct"])
+    put(Scope(key=ApiKey.objects.get(prefix=agent.key)), modes=["direct"])
     assert refused(agent).code == "mode_not_allowed"
     assert "by key " in last("run.refused")[0].summary
     runs.submit_direct(principal=agent, tool="trivial.add", arguments={}, at=now())
@@ -88,14 +88,7 @@ def test_policy_is_asked_again_when_a_run_starts(
     run = runs.submit(principal=agent, code="return 1", language="typescript", at=now())
     put(dev(), languages=["python"])
     noted = Noted()
-    execute(
-        uid=run.uid,
-        runner="test",
-        leases=Leases(),
-        sandboxes=lambda: noted,
-        upstream=upstream,
-    )
-    run.refresh_from_db()
+    carry_out(run, upstream, noted)
     assert (run.status, run.error and run.error["code"]) == (
         Run.Status.FAILED,
         "language_not_allowed",
@@ -103,6 +96,17 @@ def test_policy_is_asked_again_when_a_run_starts(
     assert noted.jobs == []
     event, _ = last("run.refused")
     assert event.run == run.uid
+
+
+def carry_out(run: Run, upstream: UpstreamPool, noted: Noted) -> None:
+    execute(
+        uid=run.uid,
+        runner="test",
+        leases=Leases(),
+        sandboxes=lambda: noted,  # type: ignore[arg-type]
+        upstream=upstream,
+    )
+    run.refresh_from_db()
 
 
 def set_ways(name: str, *, script: bool, direct: bool) -> None:
@@ -134,14 +138,7 @@ def test_a_script_that_names_such_a_tool_does_not_start(
     code = "from tools import trivial\nif False:\n    trivial.negate(a=1)\nreturn 1"
     run = runs.submit(principal=agent, code=code, at=now())
     noted = Noted()
-    execute(
-        uid=run.uid,
-        runner="test",
-        leases=Leases(),
-        sandboxes=lambda: noted,
-        upstream=upstream,
-    )
-    run.refresh_from_db()
+    carry_out(run, upstream, noted)
     assert run.error is not None
     assert run.error["code"] == "denied"
     assert "trivial.negate may not be called from scripts" in run.error["message"]
@@ -157,14 +154,7 @@ def test_a_tool_for_scripts_only_is_denied_to_a_direct_call(
     run = runs.submit_direct(
         principal=agent, tool="trivial.negate", arguments={"a": 3}, at=now()
     )
-    execute(
-        uid=run.uid,
-        runner="test",
-        leases=Leases(),
-        sandboxes=Noted,
-        upstream=upstream,
-    )
-    run.refresh_from_db()
+    carry_out(run, upstream, Noted())
     assert run.value == value
     if not direct:
         assert run.error is not None
