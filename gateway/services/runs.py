@@ -17,7 +17,7 @@ from core.ids import new_id
 from core.jobs import enqueue
 from core.prepared import insert
 from gateway import events
-from gateway.catalog import sandboxing_for, usable_by
+from gateway.catalog import Usable, sandboxing_for, usable_by
 from gateway.codemode.checks import LANGUAGES
 from gateway.models import Run, Task
 from gateway.services.reservations import reserve
@@ -144,13 +144,7 @@ def _create_run(
     on_behalf_of: Actor | None,
     at: datetime,
 ) -> Run:
-    usable = usable_by(principal)
-    rules = sandboxing_for(principal, usable.policy_revision).rules
-    refused = admission.refusal(
-        rules, mode=fields["mode"], language=fields["language"], model=model
-    )
-    if refused is not None:
-        raise refused
+    usable = _admitted(principal, fields, model)
     work = _task(principal, task, at)
     run = Run(
         uid=new_id("run"),
@@ -197,6 +191,20 @@ def _create_run(
     reserve(run, principal, usable)
     enqueue("gateway.execute_run", queue="runs", swept=True, run=run.uid)
     return run
+
+
+def _admitted(principal: Principal, fields: dict[str, Any], model: str) -> Usable:
+    """What the principal may use, if policy lets such a run be made. Raises Denied."""
+    usable = usable_by(principal)
+    refused = admission.refusal(
+        sandboxing_for(principal, usable.policy_revision).rules,
+        mode=fields["mode"],
+        language=fields["language"],
+        model=model,
+    )
+    if refused is not None:
+        raise refused
+    return usable
 
 
 def _task(principal: Principal, label: str, at: datetime) -> Task:
