@@ -8,6 +8,7 @@ from core.errors import NotFound
 from gateway.catalog import Usable, usable_by
 from gateway.codemode.definitions import ToolDef
 from gateway.codemode.stubs import first_sentence, signature
+from gateway.codemode.typescript import camel_case, typescript_signature
 from policy import scopes
 from policy.access import RUNS_EXECUTE, Access
 from policy.models import ApiKey
@@ -54,7 +55,9 @@ class PlayTool:
     tool: str
     summary: str
     signature: str
+    typescript: str
     call: str
+    typescript_call: str
     effect: str
 
     @property
@@ -99,7 +102,9 @@ def _play_tool(usable: Usable, name: str) -> PlayTool:
         tool=definition.name,
         summary=first_sentence(definition.description),
         signature=signature(definition),
+        typescript=typescript_signature(definition),
         call=_call(definition),
+        typescript_call=_typescript_call(definition),
         effect=tool.effect,
     )
 
@@ -108,6 +113,12 @@ def _call(tool: ToolDef) -> str:
     """A call to fill in, with the arguments that are required."""
     names = [str(name) for name in tool.input_schema.get("required") or ()]
     return f"{tool.full_name}({', '.join(f'{name}=' for name in names)})"
+
+
+def _typescript_call(tool: ToolDef) -> str:
+    names = [str(name) for name in tool.input_schema.get("required") or ()]
+    given = f"{{ {', '.join(f'{name}: ' for name in names)}}}" if names else ""
+    return f"await tools.{tool.server}.{camel_case(tool.name)}({given})"
 
 
 def principal_for(

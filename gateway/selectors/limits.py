@@ -1,5 +1,6 @@
 """What a run used of what it was allowed."""
 
+import json
 from dataclasses import dataclass
 
 from gateway.models import Run
@@ -18,8 +19,11 @@ class LimitUse:
 
     @property
     def text(self) -> str:
-        """The use in words: counts are whole, measures have one decimal place."""
-        used = f"{self.used:,}" if isinstance(self.used, int) else f"{self.used:,.1f}"
+        """The use in words: counts are whole, small measures have more places."""
+        if isinstance(self.used, int):
+            used = f"{self.used:,}"
+        else:
+            used = f"{self.used:,.1f}" if self.used >= 1 else f"{self.used:.2g}"
         return f"{used} of {self.allowed:,.0f} {self.unit}"
 
 
@@ -30,11 +34,13 @@ def limits_used(run: Run) -> tuple[LimitUse, ...]:
     allowed = _limits(run)
     megabytes = _figure(run, "peak_memory_bytes") / 2**20
     output = len(run.stdout.encode()) / 1024
+    result = 0 if run.value is None else len(json.dumps(run.value)) / 1024
     return (
         _use("Wall time", _figure(run, "wall_seconds"), allowed.wall_seconds, "s"),
         _use("CPU time", _figure(run, "cpu_seconds"), allowed.cpu_seconds, "s"),
         _use("Memory", megabytes, allowed.memory_mb, "MiB"),
         _use("Tool calls", run.tool_calls, allowed.calls, "calls"),
+        _use("Result", result, allowed.result_bytes / 1024, "kB"),
         _use("Output", output, allowed.stdout_bytes / 1024, "kB"),
     )
 

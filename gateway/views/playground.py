@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
@@ -44,7 +44,7 @@ def playground(request: Request) -> HttpResponse:
         context |= run_context(request, run)
         context |= {"code": run.code, "language": run.language or "python"}
     elif snippet := SNIPPETS.get(request.GET.get("snippet", "")):
-        context["code"] = snippet.code
+        context["code"] = snippet.script(context["language"])
     return render(request, "playground/playground.html", context)
 
 
@@ -62,10 +62,15 @@ def _frame(
         "query": query,
         "snippets": SNIPPETS,
         "code": "",
-        "language": "python",
+        "language": _language(request.GET),
         "run": None,
         "problems": (),
     }
+
+
+def _language(sent: QueryDict) -> str:
+    wanted = sent.get("language", "")
+    return wanted if wanted in checks.LANGUAGES else "python"
 
 
 def _principal(request: Request, key: Any) -> Principal:
@@ -81,7 +86,7 @@ def _submit(request: Request) -> HttpResponse:
     context = _frame(request, request.POST.get("key", ""), "")
     form = PlaygroundForm(request.POST)
     code = request.POST.get("code", "").replace("\r\n", "\n")
-    language = request.POST.get("language") or "python"
+    language = _language(request.POST)
     context |= {"code": code, "form": form, "language": language}
     if not form.is_valid() or context["key"] is None:
         context["failure"] = "Write a script and choose the key it runs as."

@@ -14,7 +14,7 @@ from core.clock import now
 from core.tables import chips, filters_of, keyset
 from gateway.filters import RunFilter
 from gateway.highlight import lines, visible
-from gateway.models import Run
+from gateway.models import Run, ToolCall
 from gateway.selectors.approvals import approvals_of, visible_approvals
 from gateway.selectors.journal import journal_rows
 from gateway.selectors.limits import limits_used
@@ -189,6 +189,11 @@ def run_context(request: Request, run: Run) -> dict[str, Any]:
         ),
         "error": error,
         "journal": journal_rows(run, calls),
+        # The run's own counts are written when it ends.
+        "made": run.tool_calls if run.ended else len(calls),
+        "succeeded": run.successful_calls
+        if run.ended
+        else sum(call.outcome == ToolCall.Outcome.OK for call in calls),
         "timeline": timeline(run, calls, holds=holds_of(run), at=at),
         "hold_seconds": held_seconds(run, at=at),
         "waits": waits_of(run, request.access),

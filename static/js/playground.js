@@ -1,6 +1,8 @@
 // The editor: line numbers, Tab, Ctrl-Enter, snippets and calls to insert.
 
 const area = document.getElementById("play-code");
+const language = document.getElementById("play-language");
+const STARTS = { python: "from tools import …", typescript: "await tools.…" };
 const KEEP = "tollgate:playground";
 
 function number(editor, field) {
@@ -64,6 +66,27 @@ function insertCall(call, line) {
   type(call);
 }
 
+const isTypeScript = () => language.value === "typescript";
+
+function snippetOf(button) {
+  return isTypeScript() ? button.dataset.typescript : button.dataset.snippet;
+}
+
+// Signatures, and an example that nobody has changed, follow the language.
+function follow() {
+  for (const part of document.querySelectorAll("[data-language]")) {
+    part.hidden = part.dataset.language !== language.value;
+  }
+  area.placeholder = STARTS[language.value];
+  for (const button of document.querySelectorAll("[data-snippet]")) {
+    const link = new URL(button.href);
+    link.searchParams.set("language", language.value);
+    button.href = link.href;
+    const other = isTypeScript() ? button.dataset.snippet : button.dataset.typescript;
+    if (area.value.trim() === other.trim()) replaceAll(snippetOf(button));
+  }
+}
+
 function goTo(line) {
   const lines = area.value.split("\n");
   const start = lines.slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
@@ -81,6 +104,9 @@ if (area) {
   } catch {
     // Storage may be closed; the script is then only kept on this page.
   }
+  language.addEventListener("change", () => { follow(); language.focus(); });
+  document.addEventListener("htmx:after:swap", follow);
+  follow();
   let leaving = false;
   area.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -99,7 +125,8 @@ if (area) {
     const target = event.target.closest("[data-snippet], [data-insert], [data-go-to-line]");
     if (!target) return;
     event.preventDefault();
-    if (target.dataset.snippet) replaceAll(target.dataset.snippet);
+    if (target.dataset.snippet) replaceAll(snippetOf(target));
+    else if (target.dataset.insert && isTypeScript()) insertCall(target.dataset.typescript, "");
     else if (target.dataset.insert) insertCall(target.dataset.insert, target.dataset.import);
     else goTo(Number(target.dataset.goToLine));
   });

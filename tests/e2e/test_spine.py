@@ -6,6 +6,7 @@ from functools import partial
 
 from playwright.sync_api import Browser, Page, expect
 
+from gateway.codemode.checks import LANGUAGES
 from gateway.connectors.pool import UpstreamPool
 from gateway.snippets import SNIPPETS
 from tests.builders.identity import Cast, make_account, make_key
@@ -168,8 +169,12 @@ def test_each_snippet_of_the_playground_runs(stack: Stack, people: Cast) -> None
         key = make_key(make_account(people.team, "snippets")).text
     # Playwright's loop runs in this thread; the client brings one of its own.
     with ThreadPoolExecutor(1) as pool_of_one:
-        scripts = [snippet.code for snippet in SNIPPETS.values()]
-        envelopes = list(pool_of_one.map(partial(stack.execute, key), scripts))
-    for snippet, envelope in zip(SNIPPETS.values(), envelopes, strict=True):
-        assert envelope["error"] is None, snippet.title
-        assert envelope["value"], snippet.title
+        for snippet in SNIPPETS.values():
+            values = []
+            for language in LANGUAGES:
+                run = partial(stack.execute, key, language=language)
+                envelope = pool_of_one.submit(run, snippet.script(language)).result()
+                assert envelope["error"] is None, (snippet.title, language)
+                values.append(envelope["value"])
+            assert values[0], snippet.title
+            assert values[0] == values[1], snippet.title

@@ -202,3 +202,20 @@ def test_a_run_is_opened_again_with_its_script(
     theirs = make_run(team="support", at=now())
     assert client.get(f"/playground/?run={theirs.uid}").status_code == 404
     assert client.get(f"/playground/{theirs.uid}/outcome/").status_code == 404
+
+
+def test_examples_and_signatures_come_in_the_language_chosen(
+    cast: Cast, crm: Server, key: ApiKey, browse: Browse
+) -> None:
+    client, url = browse(cast.member), reverse("playground")
+    html = client.get(f"{url}?snippet=errors&language=typescript").content.decode()
+    area = html.partition("<textarea")[2].partition("</textarea>")[0]
+    assert "await tools.crm.getCustomer" in area
+    assert '<option value="typescript" selected>' in html
+    assert "snippet=join&amp;language=typescript" in html
+    assert 'data-typescript="await tools.crm.listOrders({ since: })"' in html
+    assert '<div data-language="python" hidden>' in html
+    for language in ("python", "cobol"):
+        html = client.get(f"{url}?snippet=errors&language={language}").content.decode()
+        assert "from tools import ToolError, crm" in html
+        assert '<div data-language="typescript" hidden>' in html

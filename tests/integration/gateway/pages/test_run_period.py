@@ -6,7 +6,9 @@ import pytest
 
 from gateway.models import Run
 from gateway.selectors.limits import limits_used
+from tests.builders.holds import make_held_run
 from tests.builders.identity import Cast
+from tests.builders.runs import make_call
 from tests.integration.gateway.pages.conftest import Browse
 
 
@@ -29,9 +31,23 @@ def test_the_select_shows_the_period_in_force(
     assert ("Period: " in html) == ("period=" in query)
 
 
-def test_counts_are_whole_and_measures_have_one_place() -> None:
+def test_a_run_that_waits_counts_the_calls_on_record(
+    cast: Cast, browse: Browse
+) -> None:
+    run = make_held_run(team=cast.team.slug)
+    make_call(run, step=1)
+    make_call(run, step=2, outcome="tool_error")
+    # They are counted when it ends.
+    Run.objects.update(tool_calls=0, successful_calls=0)
+    html = browse(cast.member).get(f"/runs/{run.uid}/").content.decode()
+    assert "<dt>Calls</dt><dd>1 / 2</dd>" in html
+    assert 'Journal <span class="tg-badge">2</span>' in html
+
+
+def test_counts_are_whole_and_small_measures_have_more_places() -> None:
     run = Run(
-        stdout="x" * 512,
+        stdout="x" * 5,
+        value="x" * 1_022,
         tool_calls=1234,
         usage={"sandbox": {"wall_seconds": 1.25, "peak_memory_bytes": 2**20}},
     )
@@ -39,4 +55,5 @@ def test_counts_are_whole_and_measures_have_one_place() -> None:
     assert text["Tool calls"] == "1,234 of 1,000 calls"
     assert text["Wall time"].startswith("1.2 of ")
     assert text["Memory"].startswith("1.0 of ")
-    assert text["Output"].startswith("0.5 of ")
+    assert text["Output"].startswith("0.0049 of ")
+    assert text["Result"] == "1.0 of 1,024 kB"
