@@ -1,5 +1,6 @@
 """The catalog in memory: one immutable snapshot a revision, and what each may use."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from gateway.connectors.api import ServerSpec
 from gateway.models import Server, Tool
 from policy import scopes
 from policy.admission import Ways
+from policy.compiled import NO_RULES, RuleSet
 from policy.holders import Holder, holders_of
 from policy.principal import Principal
 from policy.quota import CALLS, Limit, covering
@@ -20,6 +22,7 @@ from policy.sandbox import Sandboxing
 from policy.selectors import sandboxing_of
 from policy.services.grants import granted_to
 from policy.services.quotas import limits_of
+from policy.services.rules import live_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class Usable:
     held: Held
     definition_tokens: int
     limits: tuple[Limit, ...]
+    rules: RuleSet = NO_RULES
 
     def granted(self, tool: CatalogTool) -> bool:
         """Whether a grant covers the tool: on itself, its server or one of its tags."""
@@ -109,6 +113,9 @@ _catalogs: "OrderedDict[int, Catalog]" = OrderedDict()
 _usable: "OrderedDict[tuple[object, ...], Usable]" = OrderedDict()
 _KEPT_CATALOGS = 2
 _KEPT_USABLE = 500
+_FRESH_SECONDS = 1.0
+# When this process last read the revisions, and what they were.
+_seen: tuple[float, Mapping[str, int]] = (float("-inf"), {})
 
 
 def usable_by(principal: Principal) -> Usable:
@@ -116,7 +123,20 @@ def usable_by(principal: Principal) -> Usable:
 
     One query when nothing has changed since the last call in this process.
     """
-    numbers = revisions()
+    global _seen
+    _seen = (time.monotonic(), revisions())
+    return _usable_at(principal, _seen[1])
+
+
+def usable_now(principal: Principal) -> Usable:
+    """As ``usable_by``, by revisions that this process read a second ago at most."""
+    read_at, numbers = _seen
+    if time.monotonic() - read_at > _FRESH_SECONDS:
+        return usable_by(principal)
+    return _usable_at(principal, numbers)
+
+
+def _usable_at(principal: Principal, numbers: Mapping[str, int]) -> Usable:
     policy_revision = numbers.get(Revision.POLICY, 0)
     catalog = catalog_at(numbers.get(Revision.CATALOG, 0))
     key = (
@@ -160,6 +180,7 @@ def _work_out(principal: Principal, catalog: Catalog, policy_revision: int) -> U
         held,
         sum(catalog.tools[name].definition_tokens for name in names),
         limits_of(team_id=principal.team_id, environment=principal.environment),
+        live_rules(),
     )
 
 
@@ -204,6 +225,8 @@ def _sandboxing(
 
 def forget() -> None:
     """Drop every snapshot, as after a restore of the database from a backup."""
+    global _seen
+    _seen = (float("-inf"), {})
     _sandboxing.cache_clear()
     with _lock:
         _catalogs.clear()

@@ -28,6 +28,16 @@ class ResultDecision:
     def denied(self) -> bool:
         return self.effect == DENY
 
+    @property
+    def in_the_trail(self) -> dict[str, Any]:
+        """What the audit event of the outcome says of the rules."""
+        said: dict[str, Any] = {}
+        if self.reasons:
+            said["rules"] = list(self.reasons)
+        if self.would:
+            said["would"] = [one.as_dict() for one in self.would]
+        return said
+
 
 def decide_result(
     rules: Sequence[Rule], value: Any, *, size: int, at: datetime

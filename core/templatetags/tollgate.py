@@ -29,7 +29,7 @@ _TONES = {
     "delivered",
     "busy": "queued running pending draft reserved proposed expiring estimated",
     "bad": "failed deny denied down error refused unknown tool_error broken "
-    "awaiting_outcome dead",
+    "awaiting_outcome dead withheld",
     "quiet": "cancelled revoked expired disabled invalid removed off measured reported "
     "skipped",
     "read": "read",

@@ -171,7 +171,8 @@ class ToolCall(models.Model):
 
     ``outcome`` is empty while the call is under way. ``result`` is what the script
     was given, kept for replay; ``position`` is when it was given it, among all replies
-    of the run (1, 2, 3 …). ``arguments`` are redacted.
+    of the run (1, 2, 3 …). ``arguments`` are redacted. ``policy_version`` is the rule
+    set that decided, ``rules`` which of its rules had a say, or would have had one.
     """
 
     class Outcome(models.TextChoices):
@@ -181,6 +182,7 @@ class ToolCall(models.Model):
         INVALID = "invalid", "Invalid arguments"
         FAILED = "failed"
         UNKNOWN = "unknown"
+        WITHHELD = "withheld", "Result withheld"
 
     class Resolution(models.TextChoices):
         HAPPENED = "happened", "It happened"
@@ -209,6 +211,8 @@ class ToolCall(models.Model):
     resolved_because = models.CharField(max_length=400, blank=True)
     result_bytes = models.PositiveBigIntegerField(default=0)
     result_tokens = models.PositiveBigIntegerField(default=0)
+    policy_version = models.PositiveIntegerField(null=True)
+    rules = models.JSONField(null=True)
 
     class Meta:
         constraints = [
@@ -216,6 +220,11 @@ class ToolCall(models.Model):
         ]
         indexes = [
             models.Index(fields=["tool", "-id"], name="call_tool"),
+            models.Index(
+                fields=["intent_at"],
+                name="call_ruled",
+                condition=models.Q(rules__isnull=False),
+            ),
             models.Index(
                 fields=["-id"],
                 name="call_unknown",

@@ -181,7 +181,9 @@ def _calls(access: Rights, since: datetime) -> QuerySet[ToolCall]:
 
 
 _ENDED = ~Q(outcome="")
-_WENT_WRONG = Q(outcome__in=["tool_error", "failed", "unknown", "invalid", "denied"])
+_WENT_WRONG = Q(
+    outcome__in=["tool_error", "failed", "unknown", "invalid", "denied", "withheld"]
+)
 
 
 def usage(tool: str, *, access: Rights, since: datetime) -> Usage:

@@ -1,45 +1,63 @@
-"""What rules are asked about a call, and what they decide."""
+"""What rules say of a call: before it is made, and of what came back."""
 
-from gateway.catalog import CatalogTool, sandboxing_for
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from audit.redact import hide, redact, secrets_in
+from gateway.catalog import sandboxing_for, usable_now
+from gateway.connectors.api import Outcome
+from gateway.models import ToolCall
+from gateway.sandbox.api import CallError, Reply
 from gateway.services.holder import Holder, Step
+from gateway.services.tally import tool_facts
+from policy import paths
 from policy.admission import in_its_way
-from policy.compiled import NO_RULES
-from policy.decision import DENY, Decision, decide
-from policy.facts import CallFacts, PrincipalFacts, RunFacts, ToolFacts
+from policy.decision import DENY, Decision, decide, for_record
+from policy.facts import CallFacts, PrincipalFacts, RunFacts
 from policy.principal import Principal
+from policy.results import ResultDecision, decide_result
+
+
+def refreshed(holder: Holder) -> Holder:
+    """The holder with catalog and policy as they are now, a second old at most."""
+    usable = usable_now(holder.principal)
+    return holder if usable is holder.usable else replace(holder, usable=usable)
 
 
 def decision_on(holder: Holder, step: Step) -> Decision:
-    """The decision on one call of a run."""
+    """The decision on one call of a run; one that is allowed is counted."""
     tool = step.tool
     if tool is None:
         return Decision(DENY, ("catalog: there is no such tool",))
     if holder.needs_gvisor(step.call.tool):
         return Decision(DENY, ("isolation: the tool needs a script in gVisor",))
-    principal = holder.principal
-    call = CallFacts(
-        tool=tool_facts(tool),
-        principal=principal_facts(principal),
-        run=RunFacts(id=holder.run),
-        arguments=step.call.arguments,
-        at=step.at,
-        granted=holder.usable.granted(tool),
-        enabled=principal.environment in tool.environments,
-        scopes=principal.scopes,
-    )
-    return in_its_way(
-        decide(NO_RULES, call),
-        sandboxing_for(principal, holder.usable.policy_revision).rules,
-        tool.ways,
-        tool=tool.full_name,
-        mode=holder.mode,
-    )
-
-
-def tool_facts(tool: CatalogTool) -> ToolFacts:
-    """A tool as rules know it."""
-    definition = tool.definition
-    return ToolFacts(tool.full_name, definition.server, tool.effect, definition.tags)
+    principal, facts, number = holder.principal, tool_facts(tool), step.call.step
+    # Calls of a run may come at the same time: those that are counted wait in line.
+    with holder.tally.lock:
+        call = CallFacts(
+            tool=facts,
+            principal=principal_facts(principal),
+            run=RunFacts(
+                holder.run, holder.mode, holder.language, holder.tally.but(number)
+            ),
+            arguments=step.call.arguments,
+            at=step.at,
+            granted=holder.usable.granted(tool),
+            enabled=principal.environment in tool.environments,
+            scopes=principal.scopes,
+        )
+        decision = in_its_way(
+            decide(holder.usable.rules, call),
+            sandboxing_for(principal, holder.usable.policy_revision).rules,
+            tool.ways,
+            tool=tool.full_name,
+            mode=holder.mode,
+        )
+        if not decision.denied:
+            holder.tally.add(number, facts)
+    return decision
 
 
 def principal_facts(principal: Principal) -> PrincipalFacts:
@@ -53,3 +71,96 @@ def principal_facts(principal: Principal) -> PrincipalFacts:
         key=principal.key,
         roles=principal.roles,
     )
+
+
+def shown(step: Step) -> Any:
+    """The arguments as any record may hold them."""
+    return redact(for_record(step.decision, step.call.arguments))
+
+
+def refusal(step: Step) -> CallError:
+    """What an agent is told that may not make the call."""
+    decision, tool = step.decision, step.call.tool
+    if decision.denied_by:
+        why = decision.told or "ask an administrator what it is for"
+        message = f"{tool} was denied by rule {decision.denied_by}: {why}"
+        return CallError("denied", message)
+    # One answer for "is not there" and "is not for you", so that names cannot be
+    # found out by trying.
+    return CallError(
+        "denied",
+        decision.told
+        or f"{tool} is not available to this key. Use search to see what is, "
+        "or ask an administrator for a grant.",
+    )
+
+
+def handed_on(step: Step, answer: Outcome) -> tuple[str, Reply, ResultDecision]:
+    """An answer as the script is given it: as it came, redacted, or withheld."""
+    value: Any = answer.value
+    if answer.is_error:
+        value = without_hidden(step, answer.message)
+        value = value or "The tool reported an error without a text."
+    size = answer.bytes or _size(answer.value)
+    ruled = decide_result(step.decision.later, value, size=size, at=step.at)
+    if ruled.denied:
+        error = _withheld(step.call.tool, ruled)
+        return ToolCall.Outcome.WITHHELD, Reply(error=error), ruled
+    if not answer.is_error:
+        return ToolCall.Outcome.OK, Reply(value=ruled.value), ruled
+    error = CallError("tool_error", str(ruled.value), retryable=True)
+    return ToolCall.Outcome.TOOL_ERROR, Reply(error=error), ruled
+
+
+def _withheld(tool: str, ruled: ResultDecision) -> CallError:
+    why = ruled.told or "ask an administrator what it is for"
+    return CallError(
+        "withheld",
+        f"{tool} was called, and rule {ruled.denied_by} withholds its result: {why}. "
+        "Calling it again gives no more.",
+    )
+
+
+def without_hidden(step: Step, text: str) -> str:
+    """A text of the tool without secrets and arguments that no record may hold.
+
+    Tools like to repeat what they were given.
+    """
+    arguments = step.call.arguments
+    found = secrets_in(arguments)
+    for path in step.decision.hide:
+        for value in paths.find(arguments, path):
+            found |= secrets_in(value, under_a_name=True)
+    masked = for_record(replace(step.decision, hide=()), {"text": hide(text, found)})
+    return str(masked["text"]) if isinstance(masked, dict) else str(masked)
+
+
+def _size(value: Any) -> int:
+    try:
+        return len(orjson.dumps(value))
+    except TypeError:
+        return len(str(value))
+
+
+def on_record(
+    decision: Decision, ruled: ResultDecision | None = None
+) -> dict[str, Any] | None:
+    """Which rules had a say, as the journal keeps it; None where none had."""
+    applied = {*decision.applied, *(ruled.applied if ruled else ())}
+    would = (*decision.would, *(ruled.would if ruled else ()))
+    if not applied and not would:
+        return None
+    return {
+        "applied": sorted(applied),
+        "would": [{"rule": one.rule, "effect": one.effect} for one in would],
+    }
+
+
+def in_the_trail(decision: Decision) -> dict[str, Any]:
+    """What an audit event says of the rules."""
+    said: dict[str, Any] = {"policy_version": decision.policy_version}
+    if decision.applied:
+        said["rules"] = list(decision.applied)
+    if decision.would:
+        said["would"] = [one.as_dict() for one in decision.would]
+    return said

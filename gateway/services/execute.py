@@ -37,6 +37,7 @@ from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
 from gateway.services.reservations import bounded
 from gateway.services.runs import acting, run_target
+from gateway.services.tally import Tally
 from policy import admission
 from policy.sandbox import TEAM, Sandboxing
 
@@ -81,17 +82,21 @@ def execute(
         return
     principal = acting(run)
     with leases.held(run, claimed=claimed) as lease:
+        journalled = list(run.calls.all()) if run.epoch > 1 else []
+        usable = usable_by(principal)
         holder = Holder(
             run_id=run.pk,
             run=run.uid,
             epoch=run.epoch,
             principal=principal,
             submitted_by=run.submitted_by,
-            usable=usable_by(principal),
+            usable=usable,
             upstream=upstream,
-            replay=Replay.of(run.calls.all() if run.epoch > 1 else ()),
+            replay=Replay.of(journalled),
             lease=lease,
             mode=run.mode,
+            language=run.language,
+            tally=Tally.of(journalled, usable.catalog.tools),
         )
         attempt = _Attempt(run, holder)
         result = attempt.result(sandboxes)

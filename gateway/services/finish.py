@@ -127,7 +127,7 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     )
     run.status, run.finished_at, run.lease_until = ending.status, at, None
     # The runner needed them as they were; from now on they are only shown.
-    run.direct_arguments = redact(run.direct_arguments)
+    run.direct_arguments = _shown_arguments(run)
     run.value, run.error = ending.value, ending.error
     run.stdout, run.stdout_truncated = ending.stdout, ending.stdout_truncated
     run.tool_calls = len(calls)
@@ -183,6 +183,14 @@ def _calls(run: Run) -> list[CallRow]:
     with prepared_cursor() as cursor:
         cursor.execute(_CALLS, [run.pk])
         return [CallRow(*row) for row in cursor.fetchall()]
+
+
+def _shown_arguments(run: Run) -> Any:
+    """A direct call's arguments as its journal has them, without what rules hide."""
+    if not run.direct_tool:
+        return None
+    kept = run.calls.values_list("arguments", flat=True)[:1]
+    return kept[0] if kept else redact(run.direct_arguments)
 
 
 def _close_calls(run: Run, calls: list[CallRow], at: datetime) -> None:

@@ -1,7 +1,7 @@
 """What a call is made with: who holds the run, what goes out, what came back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.catalog import CatalogTool, Usable
@@ -10,8 +10,12 @@ from gateway.sandbox.api import Call
 from gateway.services.leases import Lease
 from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
+from gateway.services.tally import Tally
+from policy.decision import DENY, Decision
 from policy.principal import Principal
 from policy.sandbox import SCRIPT
+
+UNDECIDED = Decision(DENY, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Holder:
     mode: str = SCRIPT
     needs_gvisor: Callable[[str], bool] = lambda _: False
     """Tools that are withheld, where the script has no kernel of its own."""
+    language: str = ""
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class Step:
     digest: str
     tool: CatalogTool | None
     at: datetime
+    decision: Decision = UNDECIDED
 
 
 @dataclass(frozen=True, slots=True)

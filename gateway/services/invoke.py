@@ -12,7 +12,6 @@ from django.conf import settings
 from django.db import transaction
 
 from audit.models import Event
-from audit.redact import hide, redact, secrets_in
 from audit.services.record import build
 from core.canonical import keyed_digest
 from core.clock import now
@@ -21,17 +20,27 @@ from gateway import events
 from gateway.catalog import CatalogTool
 from gateway.codemode import tokens
 from gateway.codemode.validate import Validators, without_omitted
-from gateway.connectors.api import UpstreamError
+from gateway.connectors.api import Outcome, UpstreamError
 from gateway.models import ToolCall
 from gateway.models.catalog import Effect
 from gateway.sandbox.api import Call, CallError, Reply
 from gateway.selectors.outcomes import safe_from
 from gateway.services import gate, idempotency, journal, lookup
 from gateway.services.call_events import intended, target_of
-from gateway.services.deciding import decision_on
+from gateway.services.deciding import (
+    decision_on,
+    handed_on,
+    in_the_trail,
+    on_record,
+    refreshed,
+    refusal,
+    shown,
+    without_hidden,
+)
 from gateway.services.holder import Answer, Holder, Step, Unanswered
 from gateway.services.leases import MOST_CLAIMS
-from policy.decision import DENY, Decision
+from policy.decision import ALLOW, DENY
+from policy.results import ResultDecision
 from policy.services.quotas import note_refusal, reserve_call
 
 _validators = Validators()
@@ -45,6 +54,7 @@ def invoke(holder: Holder, call: Call) -> Reply:
     then nothing was sent, but for a read that may have left while its intent was being
     refused.
     """
+    holder = refreshed(holder)
     digest = keyed_digest(call.arguments, purpose="arguments")
     known = holder.replay.recorded(call, digest)
     if known is not None and known.outcome == ToolCall.Outcome.UNKNOWN:
@@ -54,18 +64,18 @@ def invoke(holder: Holder, call: Call) -> Reply:
         return holder.replay.reply(known)
     holder.lease.check()
     tool = holder.usable.catalog.tools.get(call.tool)
+    if tool is not None:
+        call = replace(call, arguments=without_omitted(tool.definition, call.arguments))
     step = Step(call, digest, tool, now())
-    decision = decision_on(holder, step)
-    if tool is None or decision.denied:
-        return _refuse(holder, step, decision, known)
-    call = replace(call, arguments=without_omitted(tool.definition, call.arguments))
-    step = replace(step, call=call)
+    step = replace(step, decision=decision_on(holder, step))
+    if tool is None or step.decision.denied:
+        return _refuse(holder, step, known)
     if known is not None:
         return _again(holder, step, tool, known)
     if problems := _validators.check(tool.definition, call.arguments):
         return _invalid(holder, step, [str(problem) for problem in problems])
     try:
-        call_id, answer = _intend(holder, step, tool, decision)
+        call_id, answer = _intend(holder, step, tool)
     except (QuotaExceeded, gate.NotApproved) as error:
         return _stopped(holder, step, error)
     if answer is None:
@@ -73,28 +83,28 @@ def invoke(holder: Holder, call: Call) -> Reply:
     return _answered(holder, step, tool, call_id, answer)
 
 
-def _intend(
-    holder: Holder, step: Step, tool: CatalogTool, decision: Decision
-) -> tuple[int, Answer | None]:
+def _intend(holder: Holder, step: Step, tool: CatalogTool) -> tuple[int, Answer | None]:
     """Put the intent on record; for some reads the answer comes meanwhile."""
-    shown = redact(step.call.arguments)
-    intent = _intent(holder, step, decision.effect, decision.reasons, shown)
-    event = intended(holder, step, tool, decision, shown)
+    arguments = shown(step)
+    intent = _intent(holder, step, ALLOW, step.decision.reasons, arguments)
+    event = intended(holder, step, tool, arguments)
     approval = None
-    if tool.needs_approval:
+    if routes := gate.demands(tool, step.decision.routes):
         binding = gate.binding_of(
             run=holder.run,
             step=step.call.step,
             tool=tool,
             digest=step.digest,
             policy_revision=holder.usable.policy_revision,
+            routes=routes,
         )
         approval = gate.pass_or_wait(
             binding=binding,
-            arguments=shown,
+            arguments=arguments,
             principal=holder.principal,
             submitted_by=holder.submitted_by,
             at=step.at,
+            routes=routes,
         )
     # The outcome's commit, which a read waits for, makes its intent durable too. Until
     # then a crash of PostgreSQL or of its host could lose it, together with a result
@@ -156,7 +166,8 @@ def _again(holder: Holder, step: Step, tool: CatalogTool, known: ToolCall) -> Re
         take_over()
         if found.value is None:
             return _send(holder, step, tool, known.pk)
-        return _settle(holder, step, known.pk, ToolCall.Outcome.OK, found, 0.0, 0)
+        answer = Outcome(found.value, False, "", 0.0, 0)
+        return _answered(holder, step, tool, known.pk, answer)
     journal.lose(known.pk, run_id=holder.run_id, epoch=holder.epoch, at=step.at)
     raise gate.Suspended(gate.AWAITING_OUTCOME, step.call.tool)
 
@@ -206,15 +217,9 @@ def _answered(
 ) -> Reply:
     if isinstance(answer, Unanswered):
         return _not_answered(holder, step, tool, call_id, answer)
-    if answer.is_error:
-        # Tools like to repeat what they were given, passwords too.
-        message = hide(answer.message, secrets_in(step.call.arguments))
-        message = message or "The tool reported an error without a text."
-        reply = Reply(error=CallError("tool_error", message, retryable=True))
-        kind = ToolCall.Outcome.TOOL_ERROR
-    else:
-        reply, kind = Reply(value=answer.value), ToolCall.Outcome.OK
-    return _settle(holder, step, call_id, kind, reply, answer.seconds, answer.bytes)
+    kind, reply, ruled = handed_on(step, answer)
+    seconds, size = answer.seconds, answer.bytes
+    return _settle(holder, step, call_id, kind, reply, seconds, size, ruled)
 
 
 def _not_answered(
@@ -248,6 +253,7 @@ def _settle(
     reply: Reply,
     seconds: float,
     size: int,
+    ruled: ResultDecision | None = None,
 ) -> Reply:
     at = now()
     error = _error_dict(reply.error)
@@ -261,6 +267,7 @@ def _settle(
         result=reply.value,
         result_bytes=size,
         result_tokens=tokens.estimate(reply.value) if error is None else 0,
+        rules=on_record(step.decision, ruled) if ruled else None,
     )
     event = build(
         events.CALL_ENDED,
@@ -272,6 +279,7 @@ def _settle(
             "seconds": f"{seconds:.6f}",
             "bytes": size,
             "error": error,
+            **(ruled.in_the_trail if ruled else {}),
         },
         tool=step.call.tool,
         run=holder.run,
@@ -281,30 +289,21 @@ def _settle(
     return replace(reply, turn=turn)
 
 
-def _refuse(
-    holder: Holder, step: Step, decision: Decision, known: ToolCall | None
-) -> Reply:
-    # One answer for "is not there" and "is not for you", so that names cannot be
-    # found out by trying.
-    error = CallError(
-        "denied",
-        decision.told
-        or f"{step.call.tool} is not available to this key. Use search to see what is, "
-        "or ask an administrator for a grant.",
-    )
+def _refuse(holder: Holder, step: Step, known: ToolCall | None) -> Reply:
+    error, reasons = refusal(step), step.decision.reasons
     if known is not None:
         # Its intent was allowed once; the grant was taken back in between.
         return _settle(
             holder, step, known.pk, ToolCall.Outcome.DENIED, Reply(error=error), 0, 0
         )
     denied = ToolCall.Outcome.DENIED
-    return _turned_down(holder, step, denied, decision.reasons, error)
+    return _turned_down(holder, step, denied, reasons, error)
 
 
 def _invalid(holder: Holder, step: Step, problems: list[str]) -> Reply:
-    shown = tuple(problems[:5])
-    error = CallError("invalid_arguments", f"{step.call.tool}: " + "; ".join(shown))
-    return _turned_down(holder, step, ToolCall.Outcome.INVALID, shown, error)
+    told = tuple(without_hidden(step, problem) for problem in problems[:5])
+    error = CallError("invalid_arguments", f"{step.call.tool}: " + "; ".join(told))
+    return _turned_down(holder, step, ToolCall.Outcome.INVALID, told, error)
 
 
 def _stopped(holder: Holder, step: Step, error: TollgateError) -> Reply:
@@ -326,7 +325,7 @@ def _turned_down(
     reasons: tuple[str, ...],
     error: CallError,
 ) -> Reply:
-    shown = redact(step.call.arguments)
+    arguments = shown(step)
     event = build(
         events.CALL_REFUSED,
         actor=holder.principal.actor,
@@ -334,7 +333,12 @@ def _turned_down(
         target=target_of(step.call.tool),
         decision=DENY,
         reasons=reasons,
-        payload={"arguments": shown, "code": error.code, "details": error.details},
+        payload={
+            "arguments": arguments,
+            "code": error.code,
+            "details": error.details,
+            **in_the_trail(step.decision),
+        },
         tool=step.call.tool,
         run=holder.run,
         step=step.call.step,
@@ -343,14 +347,14 @@ def _turned_down(
     ending = journal.Ending(
         outcome, step.at, 0.0, position=position, error=_error_dict(error)
     )
-    intent = _intent(holder, step, DENY, reasons, shown)
+    intent = _intent(holder, step, DENY, reasons, arguments)
     journal.intend(intent, event=event, durable=True, refusal=ending)
     note_refusal(error.details, principal=holder.principal, event=event)
     return Reply(error=error, turn=turn)
 
 
 def _intent(
-    holder: Holder, step: Step, decision: str, reasons: tuple[str, ...], shown: Any
+    holder: Holder, step: Step, decision: str, reasons: tuple[str, ...], arguments: Any
 ) -> journal.Intent:
     tool = step.tool
     return journal.Intent(
@@ -360,11 +364,13 @@ def _intent(
         tool=step.call.tool[:200],
         version=tool.definition.version if tool else None,
         effect=tool.effect if tool else "",
-        arguments=shown,
+        arguments=arguments,
         digest=step.digest,
         decision=decision,
         reasons=reasons,
         at=step.at,
+        policy_version=step.decision.policy_version,
+        rules=on_record(step.decision),
     )
 
 

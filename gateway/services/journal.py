@@ -31,18 +31,19 @@ WITH held AS MATERIALIZED (
 INSERT INTO gateway_toolcall (run_id, step, epoch, tool, tool_version, effect,
   arguments, arguments_digest, decision, reasons, intent_at, outcome, outcome_at,
   position, resolution, resolved_by, resolved_because, seconds, error, result_bytes,
-  result_tokens)
+  result_tokens, policy_version, rules)
 SELECT held.id, %(step)s, held.epoch, %(tool)s, %(version)s::integer, %(effect)s,
   %(arguments)s, %(digest)s, %(decision)s, %(reasons)s::jsonb, %(at)s, %(outcome)s,
   %(outcome_at)s::timestamptz, %(position)s::integer, '', '', '',
-  %(seconds)s::float8, %(error)s::text, 0, 0
+  %(seconds)s::float8, %(error)s::text, 0, 0,
+  %(policy_version)s::integer, %(rules)s::jsonb
 FROM held RETURNING id
 """
 _SETTLE = """
 WITH ended AS (
   UPDATE gateway_toolcall SET outcome = %(outcome)s, outcome_at = %(at)s,
     position = %(position)s, seconds = %(seconds)s, error = %(error)s,
-    result = %(result)s,
+    result = %(result)s, rules = COALESCE(%(rules)s::jsonb, rules),
     result_bytes = %(bytes)s, result_tokens = %(tokens)s
   WHERE id = %(call)s AND outcome = '' AND epoch = %(epoch)s RETURNING id
 ) {event} RETURNING id
@@ -71,6 +72,8 @@ class Intent:
     decision: str
     reasons: tuple[str, ...]
     at: datetime
+    policy_version: int = 0
+    rules: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Ending:
     result: Any = None
     result_bytes: int = 0
     result_tokens: int = 0
+    rules: dict[str, Any] | None = None
 
 
 def intend(
@@ -131,6 +135,8 @@ def _values(intent: Intent, durable: bool, refusal: Ending | None) -> dict[str, 
         "decision": intent.decision,
         "reasons": _json(intent.reasons),
         "at": intent.at,
+        "policy_version": intent.policy_version,
+        "rules": _json(intent.rules) if intent.rules else None,
         "outcome": refusal.outcome if refusal else "",
         "outcome_at": refusal.at if refusal else None,
         "position": refusal.position if refusal else None,
@@ -188,6 +194,7 @@ def settle(call_id: int, ending: Ending, *, epoch: int, event: Event) -> None:
         "seconds": ending.seconds,
         "error": None if ending.error is None else _json(ending.error),
         "result": None if ending.result is None else _json(ending.result),
+        "rules": _json(ending.rules) if ending.rules else None,
         "bytes": ending.result_bytes,
         "tokens": ending.result_tokens,
     }
