@@ -36,6 +36,7 @@ from policy.models import (  # noqa: E402
     Environment,
     NotificationChannel,
     Project,
+    Quota,
     ServiceAccount,
     Team,
     User,
@@ -46,10 +47,9 @@ from policy.services import (  # noqa: E402
     channels,
     keys,
     notify,
-    quota_changes,
     teams,
 )
-from policy.services.quota_changes import Scope  # noqa: E402
+from policy.services.quota_changes import Scope, set_quota  # noqa: E402
 
 ENVIRONMENTS = (("dev", "Development"), ("staging", "Staging"), ("prod", "Production"))
 DESCRIPTIONS = {
@@ -106,6 +106,7 @@ def main(arguments: Sequence[str]) -> int:
     users = _people(at)
     _servers(urls, at)
     _approvals(at)
+    _quotas(at)
     demo_keys = _keys(at)
     _write(users, demo_keys)
     return 0
@@ -136,23 +137,36 @@ def _places(at: datetime) -> None:
             actor=SYSTEM,
             at=at,
         )
-        quota_changes.set_quota(
-            scope=Scope(team=team),
-            metric="runs",
-            window="hour",
-            limit=20_000,
-            reason="the demo's traffic",
-            actor=SYSTEM,
-            at=at,
-        )
+
+
+def _quotas(at: datetime) -> None:
+    """Nested limits with room for the demo's traffic; kept as they were changed."""
+    if Quota.objects.exists():
+        return
     support = Team.objects.get(slug="support")
-    if not support.quotas.filter(metric="calls").exists():
-        quota_changes.set_quota(
-            scope=Scope(team=support),
-            metric="calls",
-            window="day",
-            limit=5_000,
-            reason="the demo's traffic",
+    dev = Environment.objects.get(slug="dev")
+    wanted = [
+        (Scope(), Quota.Metric.TOKENS, Quota.Window.MONTH, 20_000_000),
+        (Scope(), Quota.Metric.CONCURRENT, Quota.Window.AT_ONCE, 1_000),
+        (Scope(environment=dev), Quota.Metric.CPU, Quota.Window.DAY, 36_000),
+        (Scope(team=support), Quota.Metric.CALLS, Quota.Window.DAY, 5_000),
+        (
+            Scope(team=support, environment=dev, tool="crm.*"),
+            Quota.Metric.CALLS,
+            Quota.Window.HOUR,
+            1_000,
+        ),
+    ]
+    for team in Team.objects.order_by("pk"):
+        scope = Scope(team=team)
+        wanted.append((scope, Quota.Metric.RUNS, Quota.Window.HOUR, 20_000))
+    for scope, metric, window, limit in wanted:
+        set_quota(
+            scope=scope,
+            metric=metric,
+            window=window,
+            limit=limit,
+            reason="the demo's limits",
             actor=SYSTEM,
             at=at,
         )

@@ -1,0 +1,128 @@
+"""Quotas over two runner processes, and what an agent is told of them."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from core.clock import now
+from deploy.supervisor import tollgate_commands
+from gateway.models import Run, ToolCall
+from policy.models import ApiKey, Environment, Quota, QuotaRefusal, QuotaUse
+from policy.services.quota_changes import remove_quota
+from tests.builders.identity import ACTOR, make_team
+from tests.builders.quotas import make_quota
+from tests.integration.mcp.world import World
+from tests.stack import Stack, folder
+
+EIGHT_CALLS = """from tools import trivial, ToolError
+
+passed, told = 0, None
+for number in range(8):
+    try:
+        trivial.add(a=number, b=1)
+        passed += 1
+    except ToolError as error:
+        told = error.details
+return {"passed": passed, "told": told}
+"""
+
+
+@pytest.fixture(scope="module")
+def two_runners(world: World) -> Iterator[Stack]:
+    """The stack with a second runner, whose sandboxes are in a folder of its own."""
+    stack = world.stack
+    with folder("runner2") as other:
+        command = list(tollgate_commands(other, stack.port)["runner"])
+        command[command.index("runner@%h")] = "second@%h"
+        stack.spawn("second", ["env", f"TOLLGATE_DATA_DIR={other}", *command])
+        log = stack.data_dir / "log" / "second.log"
+        stack.wait_for(lambda: " ready." in log.read_text(), "the second runner")
+        yield stack
+        stack.kill("second")
+
+
+@pytest.mark.parametrize("level", ["key", "team", "organization", "tool", "all"])
+def test_of_64_calls_by_two_runners_exactly_10_pass(
+    world: World, two_runners: Stack, level: str
+) -> None:
+    stack = two_runners
+    with stack.database():
+        key = ApiKey.objects.get(prefix=world.sales[:11])
+        place = Environment.objects.get(slug="dev")
+        scopes: dict[str, dict[str, Any]] = {
+            "key": {"key": key},
+            "team": {"team": make_team()},
+            "organization": {},
+            "tool": {"tool": "trivial.*"},
+            "all": {"team": make_team(), "key": key, "environment": place,
+                    "tool": "trivial.add"},
+        }  # fmt: skip
+        quotas = {
+            name: make_quota(10 if name == level else 40, window="month", **scope)
+            for name, scope in scopes.items()
+        }
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(
+                pool.map(lambda _: stack.execute(world.sales, EIGHT_CALLS), range(8))
+            )
+        assert [one["error"] for one in found] == [None] * 8
+        assert sum(one["value"]["passed"] for one in found) == 10
+        (told,) = {
+            (one["value"]["told"]["quota"], one["value"]["told"]["limit"])
+            for one in found
+            if one["value"]["told"]
+        }
+        assert told == (quotas[level].pk, 10)
+        with stack.database():
+            runs = Run.objects.filter(uid__in=[one["run"] for one in found])
+            calls = ToolCall.objects.filter(run__in=runs)
+            assert calls.filter(outcome="ok").count() == 10
+            assert calls.filter(outcome="denied").count() == 54
+            assert QuotaRefusal.objects.filter(quota=quotas[level]).count() == 54
+            used = QuotaUse.objects.filter(quota__in=quotas.values())
+            assert set(used.values_list("used", flat=True)) == {10}
+            runners = set(runs.values_list("runner", flat=True))
+        assert len(runners) == 2
+    finally:
+        _remove(stack, *quotas.values())
+
+
+def test_a_run_beyond_the_quota_is_told_when_to_come_back(world: World) -> None:
+    stack = world.stack
+    with stack.database():
+        quota = make_quota(0, metric="runs", window="day", team=make_team())
+    try:
+        result = stack.call(world.sales, "execute", {"code": "return 1"})
+        assert result.is_error
+        assert result.structured_content is not None
+        error = result.structured_content["error"]
+        assert error["code"] == "quota_exceeded"
+        assert error["details"]["quota"] == quota.pk
+        assert error["details"]["scope"] == "team sales"
+        assert error["details"]["resets_at"] is not None
+    finally:
+        _remove(stack, quota)
+
+
+def test_an_uncaught_refusal_keeps_its_details_in_the_envelope(world: World) -> None:
+    stack = world.stack
+    with stack.database():
+        quota = make_quota(0, tool="trivial.upper", window="day")
+    try:
+        code = "from tools import trivial\nreturn trivial.upper(text='a')"
+        envelope = stack.execute(world.sales, code)
+        assert envelope["error"]["code"] == "quota_exceeded"
+        assert envelope["error"]["details"]["quota"] == quota.pk
+        fine = stack.execute(world.sales, "return 1 / 0")
+        assert "details" not in fine["error"]
+    finally:
+        _remove(stack, quota)
+
+
+def _remove(stack: Stack, *quotas: Quota) -> None:
+    with stack.database():
+        for quota in quotas:
+            remove_quota(quota_id=quota.pk, reason="done", actor=ACTOR, at=now())
