@@ -6,7 +6,16 @@ from django import forms
 
 from policy.forms import TollgateForm
 from policy.models import SandboxPolicy
-from policy.sandbox import LIMITS
+from policy.sandbox import LANGUAGES, LIMITS, MODES
+
+_GIVEN = (
+    "level",
+    "require_gvisor",
+    "languages",
+    "modes",
+    "require_model",
+    "reason",
+)
 
 
 class SandboxForm(TollgateForm):
@@ -22,6 +31,38 @@ class SandboxForm(TollgateForm):
         required=False,
         label="Require gVisor",
         help_text="Runs are refused on runners without it.",
+    )
+
+    languages = forms.MultipleChoiceField(
+        required=False,
+        choices=list(LANGUAGES.items()),
+        widget=forms.CheckboxSelectMultiple,
+        label="Allowed languages",
+        help_text="None ticked: all of them.",
+    )
+    modes = forms.MultipleChoiceField(
+        required=False,
+        choices=list(MODES.items()),
+        widget=forms.CheckboxSelectMultiple,
+        label="Allowed ways of calling",
+        help_text="None ticked: both.",
+    )
+    models = forms.CharField(
+        required=False,
+        max_length=6_000,
+        label="Allowed models",
+        help_text="Names, with * for any text, such as gpt-5* qwen3-*. Empty: any.",
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    )
+    require_model = forms.BooleanField(
+        required=False,
+        label="Require the model's name",
+        help_text="Runs that do not say which model they are from are refused.",
+    )
+    reason = forms.CharField(
+        required=False,
+        max_length=300,
+        help_text="An auditor reads it beside your name.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -42,6 +83,14 @@ class SandboxForm(TollgateForm):
                     }
                 ),
             )
+        self.fields["reason"] = self.fields.pop("reason")
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """What was filled in, as the service takes it."""
+        given = {name: self.cleaned_data[name] for name in _GIVEN}
+        models = self.cleaned_data["models"].replace(",", " ").split()
+        return given | {"models": models, "limits": self.limits}
 
     @property
     def limits(self) -> dict[str, object]:

@@ -70,6 +70,7 @@ class ToolSerializer(serializers.ModelSerializer[Tool]):
             "effect_confirmed_at",
             "environments",
             "direct",
+            "scripted",
             "needs_approval",
             "idempotency",
             "version",

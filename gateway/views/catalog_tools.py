@@ -38,6 +38,7 @@ from gateway.services import catalog
 from gateway.views.catalog_grants import grant_form
 from policy.access import AUDIT_READ, CATALOG_ADMIN, CATALOG_READ
 from policy.models import Environment
+from policy.sandbox import DIRECT, SCRIPT
 from policy.views.forms import attempt
 from policy.web import Request, actor_of, requires
 
@@ -222,14 +223,17 @@ def tool_tags(request: Request, server: str, name: str) -> HttpResponse:
 @require_POST
 @requires(CATALOG_ADMIN)
 def tool_direct(request: Request, server: str, name: str) -> HttpResponse:
-    """List the tool as an ordinary MCP tool too, or no longer."""
+    """Let the tool be called from scripts, directly as an MCP tool, or both."""
     tool = tool_named(server, name)
-    direct = request.POST.get("direct") == "yes"
-    catalog.set_direct(
-        tool_id=tool.pk, direct=direct, actor=actor_of(request), at=now()
+    ways = request.POST.getlist("ways")
+    tool = catalog.set_ways(
+        tool_id=tool.pk,
+        script=SCRIPT in ways,
+        direct=DIRECT in ways,
+        actor=actor_of(request),
+        at=now(),
     )
-    state = "listed as an MCP tool" if direct else "called from scripts only"
-    messages.success(request, f"{tool.full_name} is {state} now.")
+    messages.success(request, f"{tool.full_name} is called {tool.ways} now.")
     return redirect("tool", server, name)
 
 

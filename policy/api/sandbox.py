@@ -14,11 +14,20 @@ from core.clock import now
 from policy import selectors
 from policy.access import IDENTITY_ADMIN
 from policy.api.permissions import People
+from policy.effective import effective
 from policy.models import ApiKey, Environment, SandboxPolicy, Team
-from policy.sandbox import LEVELS, LIMITS, Rule
+from policy.sandbox import LANGUAGES, LEVELS, LIMITS, MODES, Rule
 from policy.services.sandbox import Scope, set_sandbox_policy
 
 _NUMBER = serializers.FloatField
+
+
+class LineSerializer(serializers.Serializer[Any]):
+    """One setting as it holds; ``set_by`` is empty where the default does."""
+
+    what = serializers.CharField()
+    value = serializers.CharField()
+    set_by = serializers.ListField(child=serializers.CharField())
 
 
 class SandboxSerializer(serializers.Serializer[Any]):
@@ -37,6 +46,31 @@ class SandboxSerializer(serializers.Serializer[Any]):
             f"{name}: {bound.least:g} to {bound.most:g}, {bound.default:g} by default"
             for name, bound in LIMITS.items()
         ),
+    )
+    languages: serializers.Field[Any, Any, Any, Any] = serializers.ListField(
+        child=serializers.ChoiceField(choices=list(LANGUAGES.items())),
+        default=list,
+        help_text="Allowed languages; empty allows all.",
+    )
+    modes: serializers.Field[Any, Any, Any, Any] = serializers.ListField(
+        child=serializers.ChoiceField(choices=list(MODES.items())),
+        default=list,
+        help_text="Allowed ways of calling; empty allows both.",
+    )
+    models: serializers.Field[Any, Any, Any, Any] = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        default=list,
+        max_length=50,
+        help_text="Allowed models, with * for any text; empty allows any.",
+    )
+    require_model = serializers.BooleanField(default=False)
+    reason = serializers.CharField(
+        default="", allow_blank=True, max_length=300, write_only=True
+    )
+    effective = LineSerializer(
+        many=True,
+        read_only=True,
+        help_text="What holds here and which layers set it, by ?environment= for teams",
     )
 
 
@@ -63,19 +97,21 @@ class _Sandboxing(APIView):
     def get(self, request: Request, **where: Any) -> Response:
         """What the scope asks for; empty where it asks for nothing."""
         scope = self.scope(request, **where)
-        return Response(_shown(selectors.sandbox_policy_of(scope.as_filter)))
+        place = request.query_params.get("environment", "").replace("\x00", "")
+        return Response(_shown(scope, place))
 
     def put(self, request: Request, **where: Any) -> Response:
         """Replace what the scope asks for."""
         wanted = SandboxSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        policy = set_sandbox_policy(
-            scope=self.scope(request, **where),
+        scope = self.scope(request, **where)
+        set_sandbox_policy(
+            scope=scope,
             **wanted.validated_data,
             actor=actor_of(request._request),
             at=now(),
         )
-        return Response(_shown(policy))
+        return Response(_shown(scope))
 
 
 _documented = extend_schema(responses=SandboxSerializer)
@@ -159,10 +195,18 @@ class GVisorTool(APIView):
         return Response(status=204)
 
 
-def _shown(policy: SandboxPolicy | None) -> dict[str, Any]:
+def _shown(scope: Scope, environment: str = "") -> dict[str, Any]:
+    policy = selectors.sandbox_policy_of(scope.as_filter)
     rule = policy.rule if policy else Rule()
     return {
         "level": rule.level,
         "require_gvisor": rule.require_gvisor,
         "limits": dict(rule.limits),
+        "languages": list(rule.languages),
+        "modes": list(rule.modes),
+        "models": list(rule.models),
+        "require_model": rule.require_model,
+        "effective": LineSerializer(
+            effective(scope.rules(environment)), many=True
+        ).data,
     }

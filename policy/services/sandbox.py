@@ -25,6 +25,7 @@ from policy.sandbox import (
     checked_names,
     explain,
 )
+from policy.selectors import sandboxing_of
 
 _PATTERN = re.compile(r"[a-z0-9_-]+\.(?:\*|[A-Za-z0-9_.-]+\*?)")
 
@@ -48,6 +49,17 @@ class Scope:
             "key": self.key,
             "tool": self.tool,
         }
+
+    def rules(self, environment: str = "") -> tuple[Rule, ...]:
+        """All that is asked for where this scope acts; a team acts in any place."""
+        team, key = self.team, self.key
+        if key is not None:
+            team, environment = key.service_account.team, key.environment.slug
+        return sandboxing_of(
+            environment=self.environment.slug if self.environment else environment,
+            team_id=team.pk if team else 0,
+            key_id=key.pk if key else None,
+        ).rules
 
     @property
     def target(self) -> Target:

@@ -8,8 +8,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from core.clock import now
 from policy import selectors
 from policy.access import IDENTITY_ADMIN
+from policy.effective import effective
 from policy.models import ApiKey, Environment, SandboxPolicy
-from policy.sandbox import LIMITS, Rule
+from policy.sandbox import Rule
 from policy.sandbox_forms import GVisorToolForm, SandboxForm
 from policy.services.sandbox import Scope, set_sandbox_policy
 from policy.views.forms import attempt, posted
@@ -76,28 +77,36 @@ def gvisor_tool_remove(request: Request, pk: int) -> HttpResponse:
 def _page(request: Request, scope: Scope, back: str, *where: str) -> HttpResponse:
     policy = selectors.sandbox_policy_of(scope.as_filter)
     rule = policy.rule if policy else Rule()
-    initial = {"level": rule.level, "require_gvisor": rule.require_gvisor}
+    initial = {
+        "level": rule.level,
+        "require_gvisor": rule.require_gvisor,
+        "languages": rule.languages,
+        "modes": rule.modes,
+        "models": " ".join(rule.models),
+        "require_model": rule.require_model,
+    }
     form = SandboxForm(posted(request), initial=initial | dict(rule.limits))
     if request.method == "POST" and attempt(
         form,
         lambda: set_sandbox_policy(
             scope=scope,
-            level=form.cleaned_data["level"],
-            require_gvisor=form.cleaned_data["require_gvisor"],
-            limits=form.limits,
+            **form.wanted,
             actor=actor_of(request),
             at=now(),
         ),
     ):
-        messages.success(request, "Isolation and limits were set.")
+        messages.success(request, "The sandbox policy was set.")
         return redirect(back, *where)
+    place = request.GET.get("environment", "")[:40].replace("\x00", "")
     context = {
         "form": form,
         "label": scope.target.label,
         "kind": scope.target.kind.replace("_", " "),
         "back": back,
         "where": where[0] if where else "",
-        "bounds": LIMITS,
+        "lines": effective(scope.rules(place)),
+        "place": place,
+        "places": selectors.environments() if scope.team else (),
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "settings/sandbox.html", context, status=status)

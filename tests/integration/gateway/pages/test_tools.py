@@ -126,11 +126,11 @@ def test_environments_tags_and_the_classic_path_are_set(
         reverse("tool_environments", args=names), {"environment": ["dev", "prod"]}
     )
     admin.post(reverse("tool_tags", args=names), {"tags": "Orders, billing"})
-    admin.post(reverse("tool_direct", args=names), {"direct": "yes"})
+    admin.post(reverse("tool_direct", args=names), {"ways": ["direct"]})
     tool.refresh_from_db()
     assert sorted(place.slug for place in tool.environments.all()) == ["dev", "prod"]
     assert tool.tags == ["billing", "orders"]
-    assert tool.direct
+    assert (tool.direct, tool.scripted) == (True, False)
     assert Event.objects.filter(name="tool.reviewed").count() == 3
 
 
@@ -194,7 +194,7 @@ def test_the_way_back_never_leads_to_another_site(cast: Cast, browse: Browse) ->
         ("tool_effect", {"effect": "read"}),
         ("tool_environments", {"environment": "dev"}),
         ("tool_tags", {"tags": "mine"}),
-        ("tool_direct", {"direct": "yes"}),
+        ("tool_direct", {"ways": "direct"}),
     ],
 )
 def test_only_administrators_review(
