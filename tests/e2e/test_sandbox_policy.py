@@ -1,6 +1,7 @@
 """TypeScript is forbidden in production: an agent hits it, and the trail says so."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from playwright.sync_api import Browser, expect
 
@@ -27,10 +28,14 @@ def test_typescript_is_forbidden_in_production(
     expect(page.get_by_text("The sandbox policy was set.")).to_be_visible()
 
     script = {"code": "return 1", "language": "typescript"}
-    answer = stack.ask(key, "execute", script)
+    # Playwright has a loop of its own in this thread.
+    with ThreadPoolExecutor() as other:
+        refused = other.submit(stack.call, key, "execute", script).result()
+        ran = other.submit(stack.call, key, "execute", {"code": "return 1"}).result()
+    answer = refused.structured_content or {}
     assert answer["error"]["code"] == "language_not_allowed"
     assert "write it in Python" in answer["error"]["message"]
-    assert stack.ask(key, "execute", {"code": "return 1"})["value"] == 1
+    assert (ran.structured_content or {})["value"] == 1
 
     erin.open("/audit/")
     expect(
