@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from gateway.api import holds, views
+from gateway.api import grants, holds, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/servers/", views.ServerList.as_view(), name="api_servers"),
@@ -19,6 +19,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
         views.RunCancel.as_view(),
         name="api_run_cancel",
     ),
+    path("api/v1/grants/", grants.GrantList.as_view(), name="api_grants"),
+    path("api/v1/grants/give/", grants.GrantGive.as_view(), name="api_grant_give"),
+    path("api/v1/grants/take/", grants.GrantTake.as_view(), name="api_grant_take"),
     path("api/v1/approvals/", holds.ApprovalList.as_view(), name="api_approvals"),
     path(
         "api/v1/approvals/decide/",

@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from guardian.models import GroupObjectPermission
 
+from audit.web import Rights
 from core.errors import NotFound
 from gateway.models import Server, Tag, Tool
 from gateway.selectors.servers import server_named
 from gateway.selectors.tools import tool_named
 from gateway.services.access import CALL_SERVER, CALL_TAG, CALL_TOOL, Grantable
+from policy.access import POLICY_READ
 from policy.holders import TEAM, Holder, parse
 from policy.models import Membership, Team
 
@@ -75,6 +77,53 @@ def _grants(sources: Mapping[str, Mapping[str, tuple[str, str]]]) -> tuple[Grant
             key=lambda one: (order[one.kind], one.key, one.name, one.holder),
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A grant in texts that can be sent back to give or take it."""
+
+    holder: str
+    environment: str
+    subject: str
+
+
+def visible_grants(rights: Rights) -> QuerySet[GroupObjectPermission]:
+    """Grants of roles, and of the teams this caller may see."""
+    teams = rights.teams_for(POLICY_READ)
+    known = Q(group__name__startswith="role:")
+    if teams is None:
+        known |= Q(group__name__startswith="team:")
+    else:
+        for team in teams:
+            group = Holder(TEAM, team).group
+            known |= Q(group__name=group) | Q(group__name__startswith=f"{group}@")
+    return GroupObjectPermission.objects.filter(
+        known, permission__content_type__app_label="gateway"
+    ).select_related("group", "permission")
+
+
+def listed(rows: Iterable[GroupObjectPermission]) -> list[Listed]:
+    """These grants by name; two queries. What is gone from the catalog is left out."""
+    rows = list(rows)
+    keys: dict[str, set[str]] = {CALL_SERVER: set(), CALL_TOOL: set(), CALL_TAG: set()}
+    for row in rows:
+        keys[row.permission.codename].add(row.object_pk)
+    servers = Server.objects.filter(pk__in=keys[CALL_SERVER])
+    tools = Tool.objects.filter(pk__in=keys[CALL_TOOL]).values_list(
+        "pk", "server__name", "name"
+    )
+    names = {(CALL_TAG, tag): f"tag:{tag}" for tag in keys[CALL_TAG]}
+    for pk, name in servers.values_list("pk", "name"):
+        names[CALL_SERVER, str(pk)] = f"server:{name}"
+    for pk, server, name in tools:
+        names[CALL_TOOL, str(pk)] = f"tool:{server}.{name}"
+    return [
+        Listed(f"{holder.kind}:{holder.name}", holder.environment, subject)
+        for row in rows
+        if (holder := parse(row.group.name))
+        and (subject := names.get((row.permission.codename, row.object_pk)))
+    ]
 
 
 def holder_names(holders: Iterable[Holder]) -> dict[tuple[str, str], str]:

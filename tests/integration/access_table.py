@@ -52,6 +52,7 @@ def row(
 
 _TOOL: dict[str, Any] = {"server": "crm", "name": "list_orders"}
 _GRANT = {"subject": "server:crm", "holder": "team:sales", "reason": "r"}
+_GRANTS = {"holders": ["team:sales"], "subjects": ["server:crm"], "reason": "r"}
 _CELL = {"cell": "give|team:sales|server:crm", "reason": "r"}
 _TEAM = {"name": "A", "slug": "a", "cost_centre": "C"}
 _ROLE = {"username": "mallory", "role": "admin"}
@@ -207,6 +208,9 @@ TABLE = (
     row("POST", "api_runs", "SKKK33K", body={"code": "return 1"}, json=True),
     row("GET", "api_run", "S4+++++", uid="@run"),
     row("POST", "api_run_cancel", "S4++33+", uid="@run", json=True),
+    row("GET", "api_grants", "S++++3+"),
+    row("POST", "api_grant_give", "S33333+", body=_GRANTS, json=True),
+    row("POST", "api_grant_take", "S33333+", body=_GRANTS, json=True),
     row("GET", "api_approvals", "S33+3++"),
     row("GET", "api_approval", "S33+34+", uid="@approval"),
     row("POST", "api_approval_decide", "S33+34+", uid="@approval", json=True,
