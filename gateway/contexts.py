@@ -67,6 +67,7 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
         "Policy",
         (
             Place("Access", "access", "lock", "l", can.POLICY_READ),
+            Place("Rules", "rules", "list-details", "x", can.POLICY_READ),
             Place("Quotas", "quotas", "gauge", "q", can.POLICY_READ),
         ),
     ),

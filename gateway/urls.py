@@ -13,6 +13,9 @@ from gateway.views import (
     overview,
     playground,
     reach,
+    rule_drafts,
+    rule_editor,
+    rules,
     runs,
     system,
 )
@@ -40,6 +43,60 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "playground/<slug:uid>/outcome/",
         playground.playground_outcome,
         name="playground_outcome",
+    ),
+    path("policy/rules/", rules.rule_list, name="rules"),
+    path("policy/rules/yaml/", rules.rules_yaml, name="rules_yaml"),
+    path("policy/rules/upload/", rule_drafts.rules_upload, name="rules_upload"),
+    path("policy/rules/settings/", rules.rule_settings, name="rule_settings"),
+    path(
+        "policy/rules/condition/", rule_editor.condition_check, name="condition_check"
+    ),
+    path(
+        "policy/rules/suggest/", rule_editor.rule_suggestions, name="rule_suggestions"
+    ),
+    path("policy/rules/rule/<slug:rule>/", rules.rule_detail, name="rule"),
+    path("policy/rules/versions/", rules.version_list, name="rule_versions"),
+    path(
+        "policy/rules/versions/<int:number>/",
+        rules.version_detail,
+        name="rule_version",
+    ),
+    path(
+        "policy/rules/versions/<int:number>/revert/",
+        rules.version_revert,
+        name="version_revert",
+    ),
+    path("policy/rules/drafts/", rule_drafts.draft_begin, name="draft_begin"),
+    path("policy/rules/drafts/<slug:uid>/", rule_drafts.draft_detail, name="draft"),
+    path(
+        "policy/rules/drafts/<slug:uid>/publish/",
+        rule_drafts.draft_publish,
+        name="draft_publish",
+    ),
+    path(
+        "policy/rules/drafts/<slug:uid>/rebase/",
+        rule_drafts.draft_rebase,
+        name="draft_rebase",
+    ),
+    path(
+        "policy/rules/drafts/<slug:uid>/discard/",
+        rule_drafts.draft_discard,
+        name="draft_discard",
+    ),
+    path(
+        "policy/rules/drafts/<slug:uid>/add/",
+        rule_editor.draft_rule_add,
+        name="draft_rule_add",
+    ),
+    path(
+        "policy/rules/drafts/<slug:uid>/rules/<slug:rule>/",
+        rule_editor.draft_rule,
+        name="draft_rule",
+    ),
+    path(
+        "policy/rules/drafts/<slug:uid>/rules/<slug:rule>/remove/",
+        rule_drafts.draft_rule_remove,
+        name="draft_rule_remove",
     ),
     path("settings/system/", system.system, name="system"),
     path("policy/access/", access.access_matrix, name="access"),

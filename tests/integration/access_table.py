@@ -62,6 +62,7 @@ _LIMIT = {"limit": "2", "reason": "r"}
 _PERSON = {"username": "zoe", "password": "long-and-odd-7"}
 _PLACE = {"name": "E", "slug": "e", "position": "1"}
 _WHY = {"reason": "r"}
+_RULE = {"id": "yes", "effect": "deny", "mode": "enforce"}
 _APPROVE = {"verdict": "approve", "reason": "r"}
 _HAPPENED = {"resolution": "happened", "reason": "r"}
 _GROUP: dict[str, Any] = {"slug": "directors", "name": "Directors", "people": ["dan"]}
@@ -139,6 +140,28 @@ TABLE = (
     row("GET", "quota", "S4+++3+", pk="@quota"),
     row("POST", "quota_change", "S33333+", pk="@quota", body=_LIMIT),
     row("POST", "quota_remove", "S33333+", pk="@quota", body=_WHY),
+    # Rules
+    row("GET", "rules", "S++++3+"),
+    row("GET", "rules_yaml", "S++++3+"),
+    row("GET", "rule", "S++++3+", rule="no"),
+    row("GET", "rule_versions", "S++++3+"),
+    row("GET", "rule_version", "S++++3+", number=1),
+    row("POST", "version_revert", "S33333+", number=1, body=_WHY),
+    row("POST", "rule_settings", "S33333+", body={"two_persons": "yes"}),
+    row("GET", "rules_upload", "S33333+"),
+    row("POST", "rules_upload", "S33333+", body={"name": "n", "yaml": "rules: []"}),
+    row("POST", "condition_check", "S33333+", body={"when": "true"}),
+    row("GET", "rule_suggestions", "S33333+"),
+    row("POST", "draft_begin", "S33333+", body={"name": "n"}),
+    row("GET", "draft", "S++++3+", uid="@draft"),
+    row("POST", "draft_publish", "S33333+", uid="@draft", body=_WHY),
+    row("POST", "draft_rebase", "S33333+", uid="@draft"),
+    row("POST", "draft_discard", "S33333+", uid="@draft"),
+    row("GET", "draft_rule_add", "S33333+", uid="@draft"),
+    row("POST", "draft_rule_add", "S33333+", uid="@draft", body=_RULE),
+    row("GET", "draft_rule", "S33333+", uid="@draft", rule="no"),
+    row("POST", "draft_rule", "S33333+", uid="@draft", rule="no", body=_RULE),
+    row("POST", "draft_rule_remove", "S33333+", uid="@draft", rule="no"),
     # Costs
     row("GET", "costs", "S++++++"),
     row("GET", "prices", "S++++++"),
