@@ -68,6 +68,7 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
         (
             Place("Access", "access", "lock", "l", can.POLICY_READ),
             Place("Rules", "rules", "list-details", "x", can.POLICY_READ),
+            Place("Explain", "explain", "help", "w", can.POLICY_READ),
             Place("Quotas", "quotas", "gauge", "q", can.POLICY_READ),
         ),
     ),

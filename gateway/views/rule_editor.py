@@ -1,6 +1,7 @@
 """The editor of one rule in a draft: form, help while typing, and a trial."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -68,7 +69,7 @@ def _edit(request: Request, draft: PolicyDraft, rule: str) -> HttpResponse:
     ):
         messages.success(request, f"{form.cleaned_data['id']} is saved in this draft.")
         return redirect("draft", uid=draft.uid)
-    sample = _sample_form(request.POST.dict())
+    sample = sample_form(request.POST.dict())
     return _page(request, draft, rule, form, sample, status=422)
 
 
@@ -79,7 +80,7 @@ def _fresh(request: Request, draft: PolicyDraft, rule: str) -> HttpResponse:
     initial = initial_of(known[rule]) if rule else _from_address(request)
     form = RuleForm(initial=initial, groups=_groups())
     select = {name: words(initial.get(name, "")) for name in TOOL_FIELDS}
-    sample = _sample_form(initial=_initial_sample(select))
+    sample = sample_form(initial=_initial_sample(select))
     return _page(request, draft, rule, form, sample)
 
 
@@ -96,10 +97,10 @@ def _tried(
     """The same page with what the rule says of the sample, or with another sample."""
     data = request.POST.dict()
     if act == "load":
-        sample = _sample_form(initial=_loaded(request, data))
+        sample = sample_form(initial=_loaded(request, data))
         form.is_valid()
         return _page(request, draft, rule, form, sample)
-    sample = _sample_form(data)
+    sample = sample_form(data)
     valid = all([form.is_valid(), sample.is_valid()])
     trial = None
     if valid and form.rule is not None:
@@ -145,9 +146,10 @@ def _example(name: str) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _sample_form(
-    data: dict[str, str] | None = None, initial: dict[str, Any] | None = None
+def sample_form(
+    data: Mapping[str, Any] | None = None, initial: dict[str, Any] | None = None
 ) -> SampleForm:
+    """A form with the teams and environments there are."""
     return SampleForm(
         data,
         initial=initial,

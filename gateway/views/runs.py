@@ -37,6 +37,7 @@ from policy.access import (
     AUDIT_READ,
     COSTS_READ,
     OUTCOMES_RESOLVE,
+    POLICY_READ,
     RUNS_EXECUTE,
     RUNS_READ,
 )
@@ -209,6 +210,7 @@ def run_context(request: Request, run: Run) -> dict[str, Any]:
         "limits": limits_used(run),
         "attempts": attempts_beside(run, request.access),
         "events": events_of(run) if may_audit else [],
+        "may_explain": request.access.may(POLICY_READ),
         "may_audit": may_audit,
         "may_cancel": not run.ended and _may(request, RUNS_EXECUTE, run),
         "may_play": request.access.may(RUNS_EXECUTE),
