@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from policy.sandbox import LANGUAGES, LIMITS, MODES, RUN, Bound, Rule, merge
+from policy.sandbox import LANGUAGES, LIMITS, MODES, RUN, Bound, Rule, merge, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _limit(rules: Sequence[Rule], name: str, bound: Bound) -> Line:
     given = [rule.limits[name] for rule in rules if name in rule.limits]
     value = min(given, default=bound.default)
     by = _by(rules, lambda rule: rule.limits.get(name) == value)
-    return Line(bound.label, f"{value:,g} {bound.unit}".strip(), by)
+    return Line(bound.label, f"{number(value)} {bound.unit}".strip(), by)
 
 
 def _by(rules: Iterable[Rule], holds: Callable[[Rule], object]) -> tuple[str, ...]:

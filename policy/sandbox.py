@@ -47,6 +47,11 @@ LIMITS: dict[str, Bound] = {
 }
 
 
+def number(value: float) -> str:
+    """A limit as pages show it."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What one environment, team or key asks for; empty where it asks for nothing.
@@ -115,8 +120,8 @@ def checked(limits: Mapping[str, object]) -> dict[str, float]:
             raise Invalid(f"{bound.label}: send a number.")
         if not bound.least <= value <= bound.most:
             raise Invalid(
-                f"{bound.label}: choose a number from {bound.least:g} to "
-                f"{bound.most:,g} {bound.unit}".rstrip()
+                f"{bound.label}: choose a number from {number(bound.least)} to "
+                f"{number(bound.most)} {bound.unit}".rstrip()
                 + "."
             )
         if bound.whole and value != int(value):
@@ -157,5 +162,5 @@ def explain(rule: Rule) -> str:
     parts += [" and ".join(MODES[name].lower() for name in rule.modes)]
     parts += [f"models {', '.join(rule.models)}" if rule.models else ""]
     parts += ["model to be named" if rule.require_model else ""]
-    parts += [f"{name} {value:g}" for name, value in sorted(rule.limits.items())]
+    parts += [f"{name} {value:.10g}" for name, value in sorted(rule.limits.items())]
     return ", ".join(filter(None, parts)) or "the defaults"

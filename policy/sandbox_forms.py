@@ -6,7 +6,7 @@ from django import forms
 
 from policy.forms import TollgateForm
 from policy.models import SandboxPolicy
-from policy.sandbox import LANGUAGES, LIMITS, MODES
+from policy.sandbox import LANGUAGES, LIMITS, MODES, number
 
 _GIVEN = (
     "level",
@@ -74,8 +74,8 @@ class SandboxForm(TollgateForm):
                 required=False,
                 min_value=bound.least,
                 max_value=bound.most,
-                help_text=f"{bound.default:,g}{unit} unless set; "
-                f"from {bound.least:,g} to {bound.most:,g}.",
+                help_text=f"{number(bound.default)}{unit} unless set; "
+                f"from {number(bound.least)} to {number(bound.most)}.",
                 widget=forms.NumberInput(
                     attrs={
                         "class": "form-control",

@@ -169,7 +169,7 @@ def _record(
 
 def _shown(rule: Rule) -> dict[str, object]:
     # the trail's bodies hold no floats
-    limits = {name: f"{value:g}" for name, value in rule.limits.items()}
+    limits = {name: f"{value:.10g}" for name, value in rule.limits.items()}
     return {
         "level": rule.level,
         "require_gvisor": rule.require_gvisor,

@@ -36,6 +36,7 @@ def test_each_setting_names_the_layers_that_made_it_so() -> None:
     assert held["Naming the model"].set_by == ("team sales",)
     assert held["Tool calls"] == Line("Tool calls", "50", ("environment prod",))
     assert held["Memory"] == Line("Memory", "128 MiB", both)
+    assert held["Result"].value == "1,048,576 bytes"
     assert held["CPU time"] == Line("CPU time", "10 s")
 
 
