@@ -51,7 +51,8 @@ def review_and_grant(visitor: Visitor) -> None:
     page.get_by_role("button", name="Set environments").click()
     expect(page.get_by_role("checkbox", name="dev")).to_be_checked()
     visitor.open("/catalog/servers/shop/")
-    page.get_by_label("Team").select_option("sales")
+    page.get_by_label("Team or role").select_option(label="Sales")
+    page.locator("#grant-reason").fill("the sales agent needs it")
     page.get_by_role("button", name="Grant", exact=True).click()
     expect(page.get_by_text("Sales may call every tool of shop now.")).to_be_visible()
 

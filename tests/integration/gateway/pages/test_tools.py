@@ -220,8 +220,8 @@ def test_a_tool_says_through_what_a_team_may_call_it(
     html = detail(browse(cast.admin))
     assert 'through server <a href="/catalog/servers/crm/#grants">crm</a>' in html
     assert 'through tag <a href="/catalog/tools/?tag=billing">billing</a>' in html
-    assert "Take the grant from Support in prod" in html
-    assert "Take the grant from Sales" not in html
+    assert "Take back from Support in prod" in html
+    assert "Take back from Sales" not in html
     assert "Take the grant" not in detail(browse(cast.member))
 
 
