@@ -29,6 +29,9 @@ CALL_ENDED = kind("call.ended", "{tool} ended: {outcome}")
 CALL_REFUSED = kind("call.refused", "{actor} was refused {tool}: {reasons}")
 CALL_LOOKED_UP = kind("call.looked_up", "{actor} asks {lookup} whether {tool} happened")
 SCOPE_REFUSED = kind("scope.refused", "{actor} lacks {needed} for {method}")
+POLICY_REPLAYED = kind(
+    "policy.replayed", "{actor} replayed {target} over {days} days of calls"
+)
 RUN_HELD = kind("run.held", "Run {run} waits: {status}")
 RUN_RESUMED = kind("run.resumed", "Run {run} goes on: {reason}")
 OUTCOME_RESOLVED = kind(

@@ -11,7 +11,7 @@ from gateway import heartbeat, runtime
 from gateway.codemode import tokens
 from gateway.models import Server
 from gateway.sandbox.errors import SandboxUnavailable
-from gateway.services import execute, retention, sweep, sync
+from gateway.services import execute, policy_replay, retention, sweep, sync
 from gateway.services.leases import Leases
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,12 @@ def sweep_runs() -> None:
     """End or queue again what nobody works on."""
     sweep.sweep(at=now())
     heartbeat.beat("sweep", at=now())
+
+
+@shared_task(name="gateway.replay_policy")
+def replay_policy(*, replay: str) -> None:
+    """Decide anew on recorded calls by a draft's rules."""
+    policy_replay.perform(uid=replay)
 
 
 @shared_task(name="gateway.forget_results")

@@ -15,6 +15,8 @@ from typing import Any
 import cel
 from jsonschema_rs import RegexOptions, validator_for
 
+from policy.paths import Path
+
 LONGEST = 2_000
 FIELDS: dict[str, tuple[str, ...]] = {
     "principal": ("team", "environment", "key", "kind", "roles", "label"),
@@ -72,6 +74,8 @@ class Condition:
     variables: frozenset[str]
     depth: int
     factor: int
+    uses: tuple[Path, ...] = ()
+    """Which arguments it reads."""
 
     def turns(self, values: int) -> int:
         """How often its innermost part may be evaluated."""
@@ -107,6 +111,7 @@ def compile_condition(source: str) -> Condition:
         frozenset(used["variables"]) & frozenset(VARIABLES),
         depth,
         _TURNS_OF_A_PATTERN * patterns if patterns else 1,
+        tuple(dict.fromkeys(_uses(tokens))),
     )
 
 
@@ -183,6 +188,30 @@ def _check_names(
                 f"{token.text} has no {tokens[index + 2].text}: it has "
                 f"{', '.join(known)}."
             )
+
+
+def _uses(tokens: list[_Token]) -> Iterator[Path]:
+    """The path of each mention of ``args``, as far as it is written out."""
+    for index, token in enumerate(tokens):
+        if token.text != "args" or (index and tokens[index - 1].text == "."):
+            continue
+        steps: list[str | int] = []
+        rest = [one.text for one in tokens[index + 1 : index + 60]] + [""] * 4
+        kinds = [one.kind for one in tokens[index + 1 : index + 60]] + [""] * 4
+        while True:
+            if rest[0] == "." and kinds[1] == "name" and rest[2] != "(":
+                steps.append(rest[1])
+                taken = 2
+            elif rest[0] == "[" and kinds[1] == "string" and rest[2] == "]":
+                steps.append(str(cel.evaluate(rest[1])))
+                taken = 3
+            elif rest[0] == "[" and rest[1].isdigit() and rest[2] == "]":
+                steps.append(int(rest[1]))
+                taken = 3
+            else:
+                break
+            rest, kinds = rest[taken:], kinds[taken:]
+        yield tuple(steps)
 
 
 def _depth(tokens: list[_Token]) -> int:

@@ -13,6 +13,8 @@ from policy.compiled import CompiledRule
 from policy.facts import CallFacts
 from policy.rule import ALLOW, DENY, LIMIT, REDACT, Rule
 
+CONDITION_IS_FALSE = "its condition is false"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -44,7 +46,7 @@ def verdict(one: CompiledRule, call: CallFacts, scope: Scope) -> Verdict:
     rule = one.rule
     try:
         if one.when is not None and not scope.holds(one.when):
-            return Verdict(rule, "", "its condition is false")
+            return Verdict(rule, "", CONDITION_IS_FALSE)
         return _checked(one, call)
     except (ConditionError, CheckError) as error:
         return Verdict(rule, DENY, str(error), error=True)

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from gateway.api import grants, holds, views
+from gateway.api import grants, holds, policy, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/servers/", views.ServerList.as_view(), name="api_servers"),
@@ -43,5 +43,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/v1/outcomes/<int:pk>/",
         holds.OutcomeResolve.as_view(),
         name="api_outcome_resolve",
+    ),
+    path("api/v1/policy/explain/", policy.Explain.as_view(), name="api_explain"),
+    path("api/v1/policy/hits/", policy.RuleHits.as_view(), name="api_rule_hits"),
+    path(
+        "api/v1/policy/drafts/<slug:uid>/replay/",
+        policy.Replay.as_view(),
+        name="api_draft_replay",
+    ),
+    path(
+        "api/v1/policy/replays/<slug:uid>/",
+        policy.ReplayDetail.as_view(),
+        name="api_replay",
     ),
 ]

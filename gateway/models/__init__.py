@@ -1,6 +1,16 @@
 """The catalog and the runs as stored."""
 
 from gateway.models.catalog import Server, Tag, Tool, ToolVersion
+from gateway.models.replays import PolicyReplay
 from gateway.models.runs import Run, Task, ToolCall
 
-__all__ = ["Run", "Server", "Tag", "Task", "Tool", "ToolCall", "ToolVersion"]
+__all__ = [
+    "PolicyReplay",
+    "Run",
+    "Server",
+    "Tag",
+    "Task",
+    "Tool",
+    "ToolCall",
+    "ToolVersion",
+]

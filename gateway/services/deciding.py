@@ -1,12 +1,14 @@
 """What rules say of a call: before it is made, and of what came back."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from audit.redact import hide, redact, secrets_in
-from gateway.catalog import sandboxing_for, usable_now
+from gateway.catalog import CatalogTool, Usable, sandboxing_for, usable_now
 from gateway.connectors.api import Outcome
 from gateway.models import ToolCall
 from gateway.sandbox.api import CallError, Reply
@@ -14,10 +16,14 @@ from gateway.services.holder import Holder, Step
 from gateway.services.tally import tool_facts
 from policy import paths
 from policy.admission import in_its_way
+from policy.compiled import RuleSet
 from policy.decision import DENY, Decision, decide, for_record
 from policy.facts import CallFacts, PrincipalFacts, RunFacts
 from policy.principal import Principal
 from policy.results import ResultDecision, decide_result
+
+NO_SUCH_TOOL = "catalog: there is no such tool"
+NEEDS_GVISOR = "isolation: the tool needs a script in gVisor"
 
 
 def refreshed(holder: Holder) -> Holder:
@@ -29,35 +35,70 @@ def refreshed(holder: Holder) -> Holder:
 def decision_on(holder: Holder, step: Step) -> Decision:
     """The decision on one call of a run; one that is allowed is counted."""
     tool = step.tool
+    version = holder.usable.rules.version
     if tool is None:
-        return Decision(DENY, ("catalog: there is no such tool",))
+        return Decision(DENY, (NO_SUCH_TOOL,), version)
     if holder.needs_gvisor(step.call.tool):
-        return Decision(DENY, ("isolation: the tool needs a script in gVisor",))
-    principal, facts, number = holder.principal, tool_facts(tool), step.call.step
+        return Decision(DENY, (NEEDS_GVISOR,), version)
+    number = step.call.step
     # Calls of a run may come at the same time: those that are counted wait in line.
     with holder.tally.lock:
-        call = CallFacts(
-            tool=facts,
-            principal=principal_facts(principal),
-            run=RunFacts(
-                holder.run, holder.mode, holder.language, holder.tally.but(number)
-            ),
+        made = holder.tally.but(number)
+        call = facts_of_call(
+            holder.usable,
+            principal=holder.principal,
+            tool=tool,
+            run=RunFacts(holder.run, holder.mode, holder.language, made),
             arguments=step.call.arguments,
             at=step.at,
-            granted=holder.usable.granted(tool),
-            enabled=principal.environment in tool.environments,
-            scopes=principal.scopes,
         )
-        decision = in_its_way(
-            decide(holder.usable.rules, call),
-            sandboxing_for(principal, holder.usable.policy_revision).rules,
-            tool.ways,
-            tool=tool.full_name,
-            mode=holder.mode,
-        )
+        decision = decided(holder.usable, holder.principal, tool, call)
         if not decision.denied:
-            holder.tally.add(number, facts)
+            holder.tally.add(number, call.tool)
     return decision
+
+
+def facts_of_call(
+    usable: Usable,
+    *,
+    principal: Principal,
+    tool: CatalogTool,
+    run: RunFacts,
+    arguments: Mapping[str, Any],
+    at: datetime,
+) -> CallFacts:
+    """What is to be decided on."""
+    return CallFacts(
+        tool=tool_facts(tool),
+        principal=principal_facts(principal),
+        run=run,
+        arguments=arguments,
+        at=at,
+        granted=usable.granted(tool),
+        enabled=principal.environment in tool.environments,
+        scopes=principal.scopes,
+    )
+
+
+def decided(
+    usable: Usable,
+    principal: Principal,
+    tool: CatalogTool,
+    call: CallFacts,
+    *,
+    rules: RuleSet | None = None,
+) -> Decision:
+    """The decision on a call of a tool that is there, by the live rules or others.
+
+    The one way to it: for calls that are made and for whoever asks why.
+    """
+    return in_its_way(
+        decide(usable.rules if rules is None else rules, call),
+        sandboxing_for(principal, usable.policy_revision).rules,
+        tool.ways,
+        tool=tool.full_name,
+        mode=call.run.mode,
+    )
 
 
 def principal_facts(principal: Principal) -> PrincipalFacts:

@@ -7,11 +7,15 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from core.clock import now
-from gateway.sample_forms import initial_of_call
-from gateway.selectors import explain as reasons
+from core.errors import NotFound
+from gateway.rule_words import asked_words
+from gateway.sample_forms import SampleForm, initial_of_call
 from gateway.selectors import rule_help
+from gateway.selectors.rule_sets import ShownRule
+from gateway.services import explain as reasons
 from gateway.views.rule_editor import sample_form
 from policy.access import POLICY_ADMIN, POLICY_READ
+from policy.principal import Principal
 from policy.web import Request, requires
 
 
@@ -24,30 +28,52 @@ def explain_call(request: Request) -> HttpResponse:
     explained = None
     if asked and form.is_valid():
         given = form.cleaned_data
-        tool = rule_help.catalog().tools.get(given["tool"])
-        caller = reasons.caller_of(
-            team=given["team"], environment=given["environment"], key=given["key"]
-        )
-        if tool is None:
+        if given["tool"] not in rule_help.catalog().tools:
             form.add_error("tool", "No server offers a tool of this name.")
-        elif caller is None:
-            form.add_error("key", "There is no key with this prefix.")
-        else:
+        elif principal := _caller(request, form):
             explained = reasons.explain(
-                caller,
-                tool=tool,
-                mode=given["mode"],
-                arguments=given["arguments"],
-                at=now(),
+                reasons.Question(
+                    principal,
+                    tool=given["tool"],
+                    arguments=given["arguments"],
+                    at=now(),
+                    mode=given["mode"],
+                )
             )
     context = {
         "form": form,
         "explained": explained,
+        "considered": _considered(explained),
+        "asked": [asked_words(one.as_dict()) for one in explained.routes]
+        if explained
+        else [],
         "may_complete": request.access.may(POLICY_ADMIN),
         "at": now(),
     }
     status = 422 if asked and explained is None else 200
     return render(request, "rules/explain.html", context, status=status)
+
+
+def _caller(request: Request, form: SampleForm) -> Principal | None:
+    """Who would call; a problem is said at the field."""
+    given, field = form.cleaned_data, "key"
+    try:
+        if given["key"]:
+            return reasons.key_holder(request.access, given["key"])
+        field = "team"
+        return reasons.anybody(
+            request.access, team=given["team"], environment=given["environment"]
+        )
+    except NotFound as error:
+        form.add_error(field, error.message)
+        return None
+
+
+def _considered(
+    explained: reasons.Explanation | None,
+) -> list[tuple[ShownRule, reasons.Considered]]:
+    found = explained.rules if explained else ()
+    return [(ShownRule(one.rule.written), one) for one in found]
 
 
 def _initial(request: Request) -> dict[str, Any]:

@@ -298,6 +298,11 @@ TABLE = (
     row("GET", "api_quota", "S4+++3+", pk="@quota"),
     row("PATCH", "api_quota", "S33333+", pk="@quota", body=_LIMIT, json=True),
     row("POST", "api_quota_remove", "S33333+", pk="@quota", body=_WHY, json=True),
+    row("POST", "api_explain", "S4+++3+", json=True,
+        body={"tool": "crm.list_orders", "team": "sales", "environment": "dev"}),
+    row("GET", "api_rule_hits", "S++++3+"),
+    row("POST", "api_draft_replay", "S33333+", uid="@draft", json=True),
+    row("GET", "api_replay", "S33333+", uid="@replay"),
     row("GET", "api_events", "S333+3+"),
     row("GET", "api_event", "S333+3+", uid="@event"),
 )  # fmt: skip

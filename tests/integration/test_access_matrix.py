@@ -16,6 +16,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from pytest_django.plugin import DjangoDbBlocker
 
 from audit.models import Event
+from core.clock import now
+from gateway.services import policy_replay
 from policy.models import Membership, Quota, SandboxPolicy, User
 from tests.builders.audit import make_event
 from tests.builders.catalog import make_server, make_tool
@@ -26,6 +28,7 @@ from tests.builders.holds import (
     make_unknown,
 )
 from tests.builders.identity import (
+    ACTOR,
     make_account,
     make_cast,
     make_key,
@@ -60,6 +63,7 @@ def _made() -> dict[str, Any]:
     cast = make_cast()
     server = make_server(name="crm")
     tool = make_tool(server, name="list_orders")
+    draft = make_draft_over_a_version()
     quota = Quota.objects.create(team=cast.team, metric="calls", window="day", limit=9)
     return {
         "anonymous": None,
@@ -72,7 +76,10 @@ def _made() -> dict[str, Any]:
         "person": cast.member.pk,
         "quota": quota.pk,
         "tool": tool.pk,
-        "draft": make_draft_over_a_version().uid,
+        "draft": draft.uid,
+        "replay": policy_replay.ask(
+            draft=draft.uid, days=1, teams=None, actor=ACTOR, at=now()
+        ).uid,
         "approval": make_approval(make_held_run(team="sales")).uid,
         "unknown": make_unknown().pk,
         "group": make_group("board").slug,
