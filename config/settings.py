@@ -209,7 +209,12 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
+        "ChannelKindEnum": "policy.models.notification.NotificationChannel.Kind",
+        "DeciderKindEnum": "policy.models.approval.ApprovalRoute.Kind",
+        "DraftStateEnum": "policy.models.rules.PolicyDraft.State",
         "EffectEnum": "gateway.models.catalog.Effect",
+        "QuotaStateEnum": [("ok", "ok"), ("near", "near"), ("full", "full")],
+        "RunModeEnum": "gateway.models.runs.Run.Mode",
         "RunStatusEnum": "gateway.models.runs.Run.Status",
         "ServerStatusEnum": "gateway.models.catalog.Server.Status",
     },

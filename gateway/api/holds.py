@@ -112,7 +112,9 @@ class ApprovalsDecide(APIView):
     capability = APPROVALS_DECIDE
 
     @extend_schema(
-        request=BulkDecisionSerializer, responses=BulkResultSerializer(many=True)
+        operation_id="approvals_decide_many",
+        request=BulkDecisionSerializer,
+        responses=BulkResultSerializer(many=True),
     )
     def post(self, request: PersonRequest) -> Response:
         """Decide on each; what cannot be decided is skipped, and says why."""

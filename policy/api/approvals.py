@@ -59,7 +59,11 @@ class GroupDetail(generics.RetrieveAPIView[ApproverGroup]):
     def get_object(self) -> ApproverGroup:
         return approvers.group(self.kwargs["slug"])
 
-    @extend_schema(request=GroupChangeSerializer, responses=GroupSerializer)
+    @extend_schema(
+        operation_id="policy_approver_groups_change",
+        request=GroupChangeSerializer,
+        responses=GroupSerializer,
+    )
     def post(self, request: ApiRequest, slug: str) -> Response:
         """Change its name and people; that holds at once."""
         wanted = GroupChangeSerializer(data=request.data)
@@ -126,7 +130,11 @@ class ChannelDetail(generics.RetrieveAPIView[NotificationChannel]):
     def get_object(self) -> NotificationChannel:
         return approvers.channel(self.kwargs["pk"])
 
-    @extend_schema(request=ChannelRequestSerializer, responses=ChannelSerializer)
+    @extend_schema(
+        operation_id="policy_channels_change",
+        request=ChannelRequestSerializer,
+        responses=ChannelSerializer,
+    )
     def post(self, request: ApiRequest, pk: int) -> Response:
         """Change a channel; its kind stays."""
         wanted = ChannelRequestSerializer(data=request.data)

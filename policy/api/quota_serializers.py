@@ -80,7 +80,7 @@ class LimitSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=400)
 
 
-class ReasonSerializer(serializers.Serializer[Any]):
+class RemovalSerializer(serializers.Serializer[Any]):
     """Why a quota goes."""
 
     reason = serializers.CharField(max_length=400)

@@ -19,7 +19,7 @@ from policy.api.quota_serializers import (
     QuotaDetailSerializer,
     QuotaRequestSerializer,
     QuotaSerializer,
-    ReasonSerializer,
+    RemovalSerializer,
 )
 from policy.api.views import ApiRequest, acting
 from policy.models import ApiKey, Environment, Quota, Team
@@ -45,6 +45,7 @@ class QuotaList(generics.GenericAPIView[Quota]):
     filterset_class = QuotaFilter
     request: ApiRequest
 
+    @extend_schema(operation_id="quotas_list")
     def get(self, request: ApiRequest) -> Response:
         """Filters are those of the page: team, metric, scope, state, key, …"""
         at = now()
@@ -109,11 +110,11 @@ class QuotaRemove(APIView):
     required_scope = scopes.POLICY_WRITE
     capability = POLICY_ADMIN
 
-    @extend_schema(request=ReasonSerializer, responses={204: None})
+    @extend_schema(request=RemovalSerializer, responses={204: None})
     def post(self, request: ApiRequest, pk: int) -> Response:
         """Remove it, with the reason for the trail."""
         quota = selectors.quota_for(request.rights, pk, POLICY_ADMIN)
-        wanted = ReasonSerializer(data=request.data)
+        wanted = RemovalSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         quota_changes.remove_quota(
             quota_id=quota.pk,

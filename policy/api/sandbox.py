@@ -74,7 +74,7 @@ class SandboxSerializer(serializers.Serializer[Any]):
     )
 
 
-class ToolSerializer(serializers.ModelSerializer[SandboxPolicy]):
+class GvisorToolSerializer(serializers.ModelSerializer[SandboxPolicy]):
     """A pattern of tools that only scripts in gVisor may call."""
 
     class Meta:
@@ -155,15 +155,15 @@ class GVisorTools(APIView):
     required_scope = ""
     capability = IDENTITY_ADMIN
 
-    @extend_schema(responses=ToolSerializer(many=True))
+    @extend_schema(responses=GvisorToolSerializer(many=True))
     def get(self, request: Request) -> Response:
         """All patterns."""
-        return Response(ToolSerializer(selectors.gvisor_tools(), many=True).data)
+        return Response(GvisorToolSerializer(selectors.gvisor_tools(), many=True).data)
 
-    @extend_schema(request=ToolSerializer, responses={201: ToolSerializer})
+    @extend_schema(request=GvisorToolSerializer, responses={201: GvisorToolSerializer})
     def post(self, request: Request) -> Response:
         """Let a tool, or a server's tools, be called only from gVisor."""
-        wanted = ToolSerializer(data=request.data)
+        wanted = GvisorToolSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         policy = set_sandbox_policy(
             scope=Scope(tool=wanted.validated_data["tool"]),
@@ -172,7 +172,7 @@ class GVisorTools(APIView):
             actor=actor_of(request._request),
             at=now(),
         )
-        return Response(ToolSerializer(policy).data, status=201)
+        return Response(GvisorToolSerializer(policy).data, status=201)
 
 
 class GVisorTool(APIView):
