@@ -31,6 +31,7 @@ check: ## Lint, formats, types, import contracts, migrations, deployment setting
 bench: ## Measure beside the peers on loopback; prints JSON lines
 	@bin/setup --bench
 	@timeout -k 10 90 $(PYTHON) -m benchmarks.search
+	@timeout -k 10 60 $(PYTHON) -m benchmarks.decision
 	@timeout -k 10 90 $(PYTHON) -m benchmarks.sandbox --rounds 10
 	@timeout -k 10 180 $(PYTHON) -m benchmarks.isolation --seconds 4
 	@timeout -k 30 330 $(PYTHON) -m benchmarks.execute $(ARGS)

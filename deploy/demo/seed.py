@@ -28,13 +28,14 @@ from finops.services.prices import ensure_default_prices  # noqa: E402
 from gateway.connectors.pool import UpstreamPool  # noqa: E402
 from gateway.models import Server, Tool  # noqa: E402
 from gateway.services import access, catalog, sync  # noqa: E402
-from policy import scopes  # noqa: E402
+from policy import documents, scopes  # noqa: E402
 from policy.holders import TEAM, Holder  # noqa: E402
 from policy.models import (  # noqa: E402
     ApiKey,
     ApproverGroup,
     Environment,
     NotificationChannel,
+    PolicyVersion,
     Project,
     Quota,
     ServiceAccount,
@@ -45,6 +46,7 @@ from policy.routing import Audience  # noqa: E402
 from policy.services import (  # noqa: E402
     approver_groups,
     channels,
+    drafts,
     keys,
     notify,
     teams,
@@ -107,6 +109,7 @@ def main(arguments: Sequence[str]) -> int:
     _servers(urls, at)
     _approvals(at)
     _quotas(at)
+    _rules(at)
     demo_keys = _keys(at)
     _write(users, demo_keys)
     return 0
@@ -244,6 +247,19 @@ def _approvals(at: datetime) -> None:
             actor=SYSTEM,
             at=at,
         )
+
+
+def _rules(at: datetime) -> None:
+    """The demo's rules as version 1; kept as they were changed."""
+    if PolicyVersion.objects.exists():
+        return
+    drafts.put_live(
+        name="The demo's rules",
+        rules=documents.read((Path(__file__).parent / "rules.yaml").read_text()),
+        reason="The demo's rules",
+        actor=SYSTEM,
+        at=at,
+    )
 
 
 def _server(name: str, url: str, pool: UpstreamPool, at: datetime) -> None:

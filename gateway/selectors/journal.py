@@ -3,12 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils.text import Truncator
 
 from gateway.highlight import visible
 from gateway.models import Run, ToolCall
 from gateway.selectors.runs import shown_json
+from policy.models import Approval
 
 CALLED, REPLAYED, RECORDED, RESOLVED = "called", "replayed", "on record", "resolved"
 
@@ -57,3 +59,16 @@ def _last(run: Run, call: ToolCall, newest: int) -> str:
     # one called in this claim says that this one was passed.
     passed = run.status == Run.Status.SUCCEEDED or call.step < newest
     return REPLAYED if passed else RECORDED
+
+
+def direct_arguments(
+    run: Run, calls: Sequence[ToolCall], asked: Sequence[Approval]
+) -> Any:
+    """A direct call's arguments without what rules hide; None until that is known.
+
+    Until the run ends its own row holds them as they were sent.
+    """
+    if run.ended:
+        return run.direct_arguments
+    known = [*(call.arguments for call in calls), *(one.arguments for one in asked)]
+    return known[0] if known else None

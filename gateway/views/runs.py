@@ -16,7 +16,7 @@ from gateway.filters import RunFilter
 from gateway.highlight import lines, visible
 from gateway.models import Run, ToolCall
 from gateway.selectors.approvals import approvals_of, visible_approvals
-from gateway.selectors.journal import journal_rows
+from gateway.selectors.journal import direct_arguments, journal_rows
 from gateway.selectors.limits import limits_used
 from gateway.selectors.outcomes import count_open
 from gateway.selectors.runs import (
@@ -180,6 +180,7 @@ def run_detail(request: Request, uid: str) -> HttpResponse:
 def run_context(request: Request, run: Run) -> dict[str, Any]:
     """What the page of a run shows; the playground shows parts of it too."""
     calls = calls_of(run)
+    asked = approvals_of(run)
     at = now()
     may_audit = request.access.may(AUDIT_READ)
     error = shown_error(run)
@@ -198,7 +199,8 @@ def run_context(request: Request, run: Run) -> dict[str, Any]:
         "timeline": timeline(run, calls, holds=holds_of(run), at=at),
         "hold_seconds": held_seconds(run, at=at),
         "waits": waits_of(run, request.access),
-        "asked": approvals_of(run),
+        "asked": asked,
+        "direct_arguments": direct_arguments(run, calls, asked),
         "linked": set(
             visible_approvals(request.access)
             .filter(run=run.uid)

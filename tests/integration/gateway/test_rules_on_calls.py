@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from audit.models import Event
 from core.clock import now
 from gateway.connectors.pool import UpstreamPool
-from gateway.models import Run, Server, ToolCall
+from gateway.models import Run, Server, Tool, ToolCall
 from gateway.sandbox.api import Call, Reply, Usage
-from gateway.services import access, gate, holds, runs
+from gateway.services import access, catalog, gate, holds, runs
 from gateway.services.execute import execute
 from gateway.services.holder import Holder
 from gateway.services.invoke import invoke
@@ -328,3 +329,34 @@ def test_a_rule_knows_a_direct_call(
     assert direct.error is not None
     assert "denied by rule scripts-only" in direct.error["message"]
     assert direct.direct_arguments == {"text": "[redacted by policy]"}
+
+
+def test_a_direct_calls_arguments_are_shown_as_recorded_before_it_ends(
+    cast: Cast, agent: Principal, upstream: UpstreamPool
+) -> None:
+    make_version(
+        {"id": "ask", "effect": "require_approval"},
+        {"id": "hide", "effect": "redact", "redact": {"arguments": ["text"]}},
+    )
+    tool = Tool.objects.get(name="echo")
+    catalog.set_direct(tool_id=tool.pk, direct=True, actor=ACTOR, at=now())
+    direct = runs.submit_direct(
+        principal=agent, tool="trivial.echo", arguments={"text": MAIL}, at=now()
+    )
+    client = Client()
+    client.force_login(cast.admin)
+    page = client.get(f"/runs/{direct.uid}/").content.decode()
+    assert MAIL not in page
+    assert "once it was decided on" in page
+    execute(
+        uid=direct.uid,
+        runner="test",
+        leases=Leases(),
+        sandboxes=pytest.fail,
+        upstream=upstream,
+    )
+    direct.refresh_from_db()
+    assert direct.status == Run.Status.AWAITING_APPROVAL
+    page = client.get(f"/runs/{direct.uid}/").content.decode()
+    assert MAIL not in page
+    assert "[redacted by policy]" in page
