@@ -2,6 +2,7 @@
 .PHONY: help setup demo test soak check bench doctor lock clean
 
 PYTHON := .venv/bin/python
+MINUTES := 10
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url
 
@@ -23,6 +24,12 @@ soak: ## Kill processes at random under load, then compare the books; SECONDS, S
 	@bin/setup --dev
 	@$(PYTHON) -m pytest tests/soak $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fuzz: ## Fuzz the REST API by its own document; MINUTES=10
+	@bin/setup --dev
+	@TOLLGATE_FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) \
+		$(PYTHON) -m config.embedded --data-dir "$${TOLLGATE_DATA_DIR:-var/test}" -- \
+		$(PYTHON) -m pytest -s tests/integration/api/test_fuzz.py $(ARGS)
 
 check: ## Lint, formats, types, import contracts, migrations, deployment settings
 	@bin/setup --dev

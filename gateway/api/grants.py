@@ -83,10 +83,12 @@ class GrantList(generics.GenericAPIView[GroupObjectPermission]):
     request: ApiRequest
 
     @extend_schema(
+        operation_id="grants_list",
+        responses=GrantSerializer(many=True),
         parameters=[
             _text("holder", _HOLDER),
             _text("environment", "Grants of this environment alone"),
-        ]
+        ],
     )
     def get(self, request: ApiRequest) -> Response:
         """The newest first."""

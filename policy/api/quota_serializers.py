@@ -66,10 +66,10 @@ class QuotaRequestSerializer(serializers.Serializer[Any]):
         choices=Quota.Window.choices, allow_blank=True, default=""
     )
     limit = serializers.IntegerField(min_value=0, max_value=MOST)
-    team = serializers.SlugField(max_length=40, allow_blank=True, default="")
+    team = serializers.CharField(max_length=40, allow_blank=True, default="")
     key = serializers.CharField(max_length=11, allow_blank=True, default="")
     tool = serializers.CharField(max_length=200, allow_blank=True, default="")
-    environment = serializers.SlugField(max_length=40, allow_blank=True, default="")
+    environment = serializers.CharField(max_length=40, allow_blank=True, default="")
     reason = serializers.CharField(max_length=400)
 
 

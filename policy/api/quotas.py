@@ -45,7 +45,7 @@ class QuotaList(generics.GenericAPIView[Quota]):
     filterset_class = QuotaFilter
     request: ApiRequest
 
-    @extend_schema(operation_id="quotas_list")
+    @extend_schema(operation_id="quotas_list", responses=QuotaSerializer(many=True))
     def get(self, request: ApiRequest) -> Response:
         """Filters are those of the page: team, metric, scope, state, key, …"""
         at = now()

@@ -16,27 +16,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from pytest_django.plugin import DjangoDbBlocker
 
 from audit.models import Event
-from core.clock import now
-from gateway.services import policy_replay
-from policy.models import Membership, Quota, SandboxPolicy, User
-from tests.builders.audit import make_event
-from tests.builders.catalog import make_server, make_tool
-from tests.builders.holds import (
-    make_approval,
-    make_group,
-    make_held_run,
-    make_unknown,
-)
-from tests.builders.identity import (
-    ACTOR,
-    make_account,
-    make_cast,
-    make_key,
-    make_personal_key,
-)
-from tests.builders.notifications import make_channel, make_message
-from tests.builders.policy import make_draft_over_a_version
-from tests.builders.runs import AT, make_run
+from policy.models import Quota, User
+from tests.builders.world import make_world
 from tests.integration.access_table import CAST, TABLE, Row
 from tests.integration.state import digest
 
@@ -55,46 +36,8 @@ def world(
     savepoint of its own.
     """
     with django_db_blocker.unblock(), transaction.atomic():
-        yield _made()
+        yield make_world()
         transaction.set_rollback(True)
-
-
-def _made() -> dict[str, Any]:
-    cast = make_cast()
-    server = make_server(name="crm")
-    tool = make_tool(server, name="list_orders")
-    draft = make_draft_over_a_version()
-    quota = Quota.objects.create(team=cast.team, metric="calls", window="day", limit=9)
-    return {
-        "anonymous": None,
-        **{name: getattr(cast, name) for name in CAST[1:]},
-        "run": make_run(team="sales", status="running").uid,
-        "personal": make_personal_key(cast.approver).key.pk,
-        "key": make_key(make_account(cast.team)).key.pk,
-        "event": make_event().uid,
-        "membership": Membership.objects.get(user=cast.member).pk,
-        "person": cast.member.pk,
-        "quota": quota.pk,
-        "tool": tool.pk,
-        "draft": draft.uid,
-        "replay": policy_replay.ask(
-            draft=draft.uid, days=1, teams=None, actor=ACTOR, at=now()
-        ).uid,
-        "approval": make_approval(make_held_run(team="sales")).uid,
-        "unknown": make_unknown().pk,
-        "group": make_group("board").slug,
-        **_channel(),
-        "gvisor_tool": SandboxPolicy.objects.create(
-            tool="crm.drop", require_gvisor=True, changed_at=AT
-        ).pk,
-    }
-
-
-def _channel() -> dict[str, Any]:
-    """A webhook with a message that was given up."""
-    channel = make_channel()
-    message = make_message(channel, state="dead")
-    return {"channel": channel.pk, "message": message.pk}
 
 
 def _patterns(
