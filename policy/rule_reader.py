@@ -127,7 +127,7 @@ def read_check(read: Reader) -> Check | None:
     if not raw:
         return None
     kind = raw.get("kind")
-    if kind not in _OPTIONS:
+    if not isinstance(kind, str) or kind not in _OPTIONS:
         read.wrong("check.kind", f"{kind!r} is none of {', '.join(_OPTIONS)}.")
         return None
     names, needed = _OPTIONS[kind]

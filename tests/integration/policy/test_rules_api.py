@@ -4,12 +4,16 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from audit.models import Event
+from core.clock import now
 from policy.models import PolicyDraft
+from policy.services import drafts
 from policy.services import rules as versions
-from tests.builders.identity import Cast, make_account, make_cast, make_key
+from tests.builders.identity import ACTOR, Cast, make_account, make_cast, make_key
 
 pytestmark = pytest.mark.django_db
 
@@ -147,3 +151,65 @@ def test_a_key_needs_the_scope(
 @pytest.mark.parametrize("number", ["0", "7", "99999999999999999999"])
 def test_a_version_that_is_not_there_is_a_404(admin: Client, number: str) -> None:
     assert send(admin, "GET", f"versions/{number}/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '"\\ud800"',
+        "1e999",
+        '"\\u0000"',
+        "[]",
+        "{}",
+        "null",
+        "true",
+        "1" + "0" * 400,
+        '"' + "x" * 5000 + '"',
+        '{"a":{"b":["\\ud800"]}}',
+        "[" * 200 + "]" * 200,
+        "[" * 100_000,
+    ],
+)
+def test_odd_values_are_refused_or_taken_and_never_break_it(
+    admin: Client, odd: str
+) -> None:
+    uid = send(admin, "POST", "drafts/", {"name": "n"}).json()["uid"]
+    rule = '{"rules": [{"id": "a", "effect": "deny", %s}]}'
+    bodies = [
+        ("POST", "check/", rule % f'"{name}": {odd}')
+        for name in ("title", "select", "when", "check", "redact", "limit", "mode")
+    ]
+    bodies += [
+        ("POST", "check/", rule % f'"check": {{"kind": {odd}}}'),
+        ("POST", "check/", rule % f'"select": {{"teams": [{odd}]}}'),
+        ("POST", "drafts/", f'{{"name": {odd}}}'),
+        ("PUT", f"drafts/{uid}/rules/", f'{{"yaml": {odd}}}'),
+        ("PUT", f"drafts/{uid}/rules/", f'{{"rules": [], "revision": {odd}}}'),
+        ("POST", f"drafts/{uid}/rebase/", f'{{"take": {{"a": {odd}}}}}'),
+        ("POST", f"drafts/{uid}/propose/", f'{{"reason": {odd}}}'),
+        ("POST", f"drafts/{uid}/replay/", f'{{"days": {odd}}}'),
+        ("POST", "explain/", f'{{"tool": "a.b", "mode": {odd}}}'),
+        ("POST", "explain/", f'{{"run": {odd}, "arguments": {{"x": {odd}}}}}'),
+        ("POST", "explain/", odd),
+    ]
+    for method, path, body in bodies:
+        answer = admin.generic(method, BASE + path, body, "application/json")
+        assert answer.status_code < 500, (method, path, body[:80])
+
+
+def test_lists_cost_the_same_for_any_number_of_rows(admin: Client) -> None:
+    def queries(path: str) -> int:
+        with CaptureQueriesContext(connection) as counted:
+            assert send(admin, "GET", path).status_code == 200
+        return len(counted)
+
+    for number in range(2):
+        rules = [{"id": f"r{number}", "effect": "deny"}]
+        draft = drafts.begin(name="n", rules=rules, actor=ACTOR, at=now())
+        versions.publish(uid=draft.uid, reason="r", actor=ACTOR, at=now())
+    few = [queries(path) for path in ("drafts/", "versions/", "rules/")]
+    for number in range(20):
+        rules = [{"id": f"s{number}", "effect": "deny"}]
+        draft = drafts.begin(name="n", rules=rules, actor=ACTOR, at=now())
+        versions.publish(uid=draft.uid, reason="r", actor=ACTOR, at=now())
+    assert [queries(path) for path in ("drafts/", "versions/", "rules/")] == few
