@@ -29,7 +29,7 @@ fuzz: ## Fuzz the REST API by its own document; MINUTES=10
 	@bin/setup --dev
 	@TOLLGATE_FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) \
 		$(PYTHON) -m config.embedded --data-dir "$${TOLLGATE_DATA_DIR:-var/test}" -- \
-		$(PYTHON) -m pytest -s tests/integration/api/test_fuzz.py $(ARGS)
+		$(PYTHON) -m pytest -s tests/fuzz $(ARGS)
 
 check: ## Lint, formats, types, import contracts, migrations, deployment settings
 	@bin/setup --dev

@@ -1,6 +1,6 @@
 """A stateful fuzz of the REST API by its own document: no answer is a server error.
 
-``make fuzz`` runs it for ten minutes, or ``MINUTES=3 make fuzz``; here it is a minute.
+``make fuzz`` runs it for ten minutes, or ``MINUTES=3 make fuzz``.
 """
 
 import json
