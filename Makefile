@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check bench doctor lock clean
+.PHONY: help setup demo test soak fuzz check bench doctor lock clean
 
 PYTHON := .venv/bin/python
 MINUTES := 10
