@@ -4,21 +4,20 @@ The lines are in access_table.py: the tests fail while an address has none, and 
 accepts a method without a line.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import transaction
 from django.http.response import HttpResponseBase
-from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import URLPattern, URLResolver, get_resolver
 from pytest_django.plugin import DjangoDbBlocker
 
 from audit.models import Event
-from policy.models import Quota, User
+from policy.models import Quota
 from tests.builders.world import make_world
 from tests.integration.access_table import CAST, TABLE, Row
+from tests.integration.sending import send
 from tests.integration.state import digest
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +73,7 @@ def test_each_role_gets_in_or_is_refused_and_changes_nothing(
     for who, letter in zip(CAST, line.letters, strict=True):
         with transaction.atomic():
             denials = Event.objects.filter(name="access.denied").count()
-            response = _send(line, world, world[who])
+            response = send(line, world, world[who])
             said = f"{line} as {who}: {response.status_code}"
             if letter == "+":
                 assert response.status_code in LET_IN, said
@@ -98,7 +97,7 @@ def test_an_address_takes_no_method_without_a_line(
     for method in {"POST", "PUT", "PATCH", "DELETE"} - {line.method for line in lines}:
         with transaction.atomic():
             other = Row(method, name, lines[0].letters, lines[0].arguments, json=True)
-            response = _send(other, world, world["admin"])
+            response = send(other, world, world["admin"])
             said = f"{method} {name}: {response.status_code}"
             assert response.status_code == 405, said
             assert digest() == before, f"{said}, yet something changed"
@@ -109,29 +108,3 @@ def _asks_to_sign_in(response: HttpResponseBase) -> bool:
     if response.status_code == 302:
         return str(response.headers["Location"]).startswith("/sign-in/?")
     return response.status_code == 401
-
-
-def _send(line: Row, world: dict[str, Any], user: User | None) -> HttpResponseBase:
-    client = Client(raise_request_exception=True)
-    if user is not None:
-        client.force_login(user)
-    path = reverse(line.name, kwargs=_filled(line.arguments, world))
-    path += f"?{line.query}" if line.query else ""
-    if line.method == "GET":
-        return client.get(path)
-    body = _filled(line.body, world)
-    if line.json:
-        sent = json.dumps(body)
-        return client.generic(line.method, path, sent, content_type="application/json")
-    return client.post(path, body)
-
-
-def _filled(values: Mapping[str, Any], world: dict[str, Any]) -> dict[str, Any]:
-    return {key: _value(value, world) for key, value in values.items()}
-
-
-def _value(value: Any, world: dict[str, Any]) -> Any:
-    if isinstance(value, list):
-        return [_value(item, world) for item in value]
-    is_name = isinstance(value, str) and value.startswith("@")
-    return world[value[1:]] if is_name else value
