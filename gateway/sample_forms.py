@@ -6,8 +6,10 @@ from typing import Any
 from django import forms
 
 from gateway.models import Run, ToolCall
+from gateway.services.deciding import NEEDS_GVISOR
 from policy.facts import PrincipalFacts, ToolFacts
 from policy.forms import TollgateForm
+from policy.sandbox import LANGUAGES
 
 
 class SampleForm(TollgateForm):
@@ -71,6 +73,27 @@ class SampleForm(TollgateForm):
         )
 
 
+class ExplainForm(SampleForm):
+    """A call to be explained: by a key, or by a service account as it might be."""
+
+    language = forms.ChoiceField(label="Script in", choices=[*LANGUAGES.items()])
+    model = forms.CharField(
+        max_length=100, required=False, help_text="As the agent names it."
+    )
+    gvisor = forms.TypedChoiceField(
+        label="Sandbox",
+        choices=[("yes", "gVisor"), ("no", "without a kernel of its own")],
+        coerce=lambda value: value == "yes",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["key"].help_text = (
+            "The prefix of a key: its own team, environment and scopes hold. Without "
+            "one, every scope of the team above."
+        )
+
+
 def initial_of_call(call: ToolCall) -> dict[str, Any]:
     """A past call; its arguments are as recorded, without what was redacted."""
     return {
@@ -79,5 +102,8 @@ def initial_of_call(call: ToolCall) -> dict[str, Any]:
         "environment": call.run.environment,
         "key": call.run.key,
         "mode": call.run.mode,
+        "language": call.run.language,
+        "model": call.run.model,
+        "gvisor": "no" if NEEDS_GVISOR in call.reasons else "yes",
         "arguments": json.dumps(call.arguments, indent=2, ensure_ascii=False),
     }

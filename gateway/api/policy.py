@@ -55,9 +55,10 @@ class Explain(APIView):
 def _question(rights: Rights, wanted: dict[str, Any]) -> explain.Question:
     rules = _rules(wanted)
     if wanted.get("run"):
-        return explain.question_of(
-            rights, run=wanted["run"], step=wanted.get("step", 1), rules=rules
+        call = explain.recorded_call(
+            rights, run=wanted["run"], step=wanted.get("step", 1)
         )
+        return explain.question_of(call, rules=rules)
     if not wanted.get("tool"):
         raise Invalid("Give a tool, or run and step of a recorded call.")
     if wanted.get("key"):
@@ -81,6 +82,8 @@ def _question(rights: Rights, wanted: dict[str, Any]) -> explain.Question:
         language=wanted["language"],
         made=wanted["calls_made"],
         rules=rules,
+        model=wanted["model"],
+        gvisor=wanted["gvisor"],
     )
 
 

@@ -33,6 +33,8 @@ class QuestionSerializer(serializers.Serializer[Any]):
     )
     mode = serializers.ChoiceField(["script", "direct"], default="script")
     language = serializers.ChoiceField(["python", "typescript"], default="python")
+    model = serializers.CharField(default="", max_length=100, allow_blank=True)
+    gvisor = serializers.BooleanField(default=True)
     calls_made = serializers.IntegerField(default=0, min_value=0, max_value=1_000_000)
     at = serializers.DateTimeField(required=False, allow_null=True)
     draft = serializers.CharField(**_NAME)
@@ -65,6 +67,14 @@ class QuotaStateSerializer(serializers.Serializer[Any]):
     resets_at = serializers.DateTimeField(allow_null=True)
 
 
+class SettingSerializer(serializers.Serializer[Any]):
+    """A setting of the sandbox policy that holds for such runs, and who set it."""
+
+    what = serializers.CharField()
+    value = serializers.CharField()
+    set_by = serializers.ListField(child=serializers.CharField())
+
+
 class ExplanationSerializer(serializers.Serializer[Any]):
     """Why a call would be allowed, asked for or denied."""
 
@@ -82,6 +92,8 @@ class ExplanationSerializer(serializers.Serializer[Any]):
     quotas = QuotaStateSerializer(many=True)
     problems = serializers.ListField(child=serializers.CharField())
     needs_gvisor = serializers.BooleanField()
+    refused = serializers.CharField(allow_blank=True)
+    sandbox = SettingSerializer(many=True)
     looks_at_result = serializers.ListField(child=serializers.CharField())
     uncertain = serializers.ListField(child=serializers.CharField())
     would = serializers.ListField(child=serializers.DictField())
@@ -109,6 +121,8 @@ def shown(found: Explanation) -> dict[str, Any]:
         "quotas": QuotaStateSerializer(found.quotas, many=True).data,
         "problems": found.problems,
         "needs_gvisor": found.needs_gvisor,
+        "refused": found.refused,
+        "sandbox": SettingSerializer(found.sandbox, many=True).data,
         "looks_at_result": found.later,
         "uncertain": found.uncertain,
         "would": [one.as_dict() for one in decision.would],

@@ -13,10 +13,13 @@ from core.errors import NotFound
 from core.models import Revision, revisions
 from gateway.catalog import CatalogTool, Usable, sandboxing_for, usable_by
 from gateway.codemode.validate import Validators, without_omitted
+from gateway.models import ToolCall
+from gateway.sandbox.errors import MESSAGES
 from gateway.selectors.reach import through
 from gateway.selectors.runs import run_for
 from gateway.services import gate
 from gateway.services.deciding import (
+    NEEDS_GVISOR,
     NO_SUCH_TOOL,
     decided,
     facts_of_call,
@@ -24,15 +27,17 @@ from gateway.services.deciding import (
 )
 from gateway.services.runs import acting
 from gateway.services.tally import tool_facts
-from policy import scopes
+from policy import admission, scopes
 from policy.compiled import RuleSet
 from policy.decision import ALLOW, DENY, Decision
+from policy.effective import Line, effective
 from policy.facts import RunFacts
 from policy.models import Environment, Quota
 from policy.principal import Principal
 from policy.quota_selectors import QuotaLine, lines, with_use
 from policy.routing import Route
 from policy.rule import Rule
+from policy.sandbox import SCRIPT, Sandboxing
 from policy.selectors import visible_keys, visible_team
 from policy.services.keys import principal_of
 from policy.uncertain import CUT, uncertain_rules
@@ -54,6 +59,9 @@ class Question:
     made: int = 0
     rules: RuleSet | None = None
     """A draft's; None: the live ones."""
+    model: str = ""
+    gvisor: bool = True
+    """Whether the script has a kernel of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,11 @@ class Explanation:
     problems: tuple[str, ...] = ()
     """What is wrong with the arguments by the tool's schema."""
     needs_gvisor: bool = False
+    """Whether only scripts in gVisor may call the tool."""
+    refused: str = ""
+    """Why no such run is made or may call the tool, whatever rules say of the call."""
+    sandbox: tuple[Line, ...] = ()
+    """What somebody set for runs of this principal."""
     later: tuple[str, ...] = ()
     """Rules that would look at the result."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -131,9 +144,12 @@ def explain(question: Question) -> Explanation:
         at=question.at,
     )
     decision = decided(usable, principal, tool, call, rules=rules)
-    routes = () if decision.denied else gate.demands(tool, decision.routes)
+    sandboxing = sandboxing_for(principal, usable.policy_revision)
+    refused = _refused(question, sandboxing)
+    denied = decision.denied or bool(refused)
+    routes = () if denied else gate.demands(tool, decision.routes)
     return Explanation(
-        effect="require_approval" if routes else decision.effect,
+        effect=DENY if denied else "require_approval" if routes else decision.effect,
         decision=decision,
         policy_version=rules.version,
         policy_revision=usable.policy_revision,
@@ -145,13 +161,26 @@ def explain(question: Question) -> Explanation:
         routes=routes,
         quotas=_quotas(usable, principal, tool, question.at),
         problems=tuple(map(str, _validators.check(tool.definition, arguments))),
-        needs_gvisor=sandboxing_for(principal, usable.policy_revision).needs_gvisor(
-            tool.full_name
-        ),
+        needs_gvisor=sandboxing.needs_gvisor(tool.full_name),
+        refused=refused,
+        sandbox=tuple(one for one in effective(sandboxing.rules) if one.set_by),
         later=tuple(rule.id for rule in decision.later),
         arguments=arguments,
         uncertain=uncertain_rules(rules, call, decision),
     )
+
+
+def _refused(question: Question, sandboxing: Sandboxing) -> str:
+    """What is asked before rules are; the way of calling is part of the decision."""
+    script, rules = question.mode == SCRIPT, sandboxing.rules
+    error = admission.language_refusal(rules, question.language if script else "")
+    if error := error or admission.model_refusal(rules, question.model):
+        return error.message
+    if question.gvisor or not script:
+        return ""
+    if sandboxing.require_gvisor:
+        return MESSAGES["gvisor_required"]
+    return NEEDS_GVISOR if sandboxing.needs_gvisor(question.tool) else ""
 
 
 def _run(question: Question, tool: CatalogTool) -> RunFacts:
@@ -234,28 +263,31 @@ def anybody(
     )
 
 
-def question_of(
-    rights: Rights, *, run: str, step: int, rules: RuleSet | None = None
-) -> Question:
-    """A recorded call as a question, with what the journal has of its arguments.
-
-    Raises NotFound where one may not see the run.
-    """
+def recorded_call(rights: Rights, *, run: str, step: int) -> ToolCall:
+    """A call of a run that one may see, with its run. Raises NotFound."""
     found = run_for(rights, run)
-    call = found.calls.filter(step=step).first()
+    call = found.calls.filter(step=step).select_related("run").first()
     if call is None:
         raise NotFound(f"Run {run} has no step {step}.")
-    before = found.calls.filter(step__lt=step, tool=call.tool, decision=ALLOW)
+    return call
+
+
+def question_of(call: ToolCall, *, rules: RuleSet | None = None) -> Question:
+    """A recorded call as a question, with what the journal has of its arguments."""
+    run = call.run
+    before = run.calls.filter(step__lt=call.step, tool=call.tool, decision=ALLOW)
     return Question(
-        principal=acting(found),
+        principal=acting(run),
         tool=call.tool,
         # Hidden as a whole: the mark of something that was left out.
         arguments=call.arguments
         if isinstance(call.arguments, dict)
         else {CUT: call.arguments},
         at=call.intent_at,
-        mode=found.mode,
-        language=found.language,
+        mode=run.mode,
+        language=run.language,
         made=before.count(),
         rules=rules,
+        model=run.model,
+        gvisor=NEEDS_GVISOR not in call.reasons,
     )

@@ -4,29 +4,41 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods
 
 from core.clock import now
 from core.errors import NotFound
+from gateway.models import ToolCall
 from gateway.rule_words import asked_words
-from gateway.sample_forms import SampleForm, initial_of_call
+from gateway.sample_forms import ExplainForm, initial_of_call
 from gateway.selectors import rule_help
 from gateway.selectors.rule_sets import ShownRule
 from gateway.services import explain as reasons
-from gateway.views.rule_editor import sample_form
 from policy.access import POLICY_ADMIN, POLICY_READ
 from policy.principal import Principal
+from policy.selectors import environments, visible_teams
 from policy.web import Request, requires
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @requires(POLICY_READ)
 def explain_call(request: Request) -> HttpResponse:
-    """What would be decided on a call now, by every rule that was considered."""
-    asked = "sample-tool" in request.GET
-    form = sample_form(request.GET if asked else None, initial=_initial(request))
+    """What would be decided on a call now, by every rule that was considered.
+
+    Addresses name a recorded call (``?run=&step=``) and never hold arguments.
+    """
+    if request.method == "POST":
+        return _asked(request)
+    if run := request.GET.get("run", ""):
+        return _recorded(request, run, request.GET.get("step", ""))
+    return _page(request, _form(request, initial={"arguments": "{}"}))
+
+
+def _asked(request: Request) -> HttpResponse:
+    """A call that somebody might make."""
+    form = _form(request, request.POST.dict())
     explained = None
-    if asked and form.is_valid():
+    if form.is_valid():
         given = form.cleaned_data
         if given["tool"] not in rule_help.catalog().tools:
             form.add_error("tool", "No server offers a tool of this name.")
@@ -38,11 +50,37 @@ def explain_call(request: Request) -> HttpResponse:
                     arguments=given["arguments"],
                     at=now(),
                     mode=given["mode"],
+                    language=given["language"],
+                    model=given["model"],
+                    gvisor=given["gvisor"],
                 )
             )
+    return _page(request, form, explained, status=200 if explained else 422)
+
+
+def _recorded(request: Request, run: str, step: str) -> HttpResponse:
+    """A call that was made or refused, decided on anew."""
+    known = step.isascii() and step.isdigit() and len(step) < 10
+    if not known:
+        raise NotFound(f"Run {run[:40]} has no step {step[:20]}.")
+    call = reasons.recorded_call(request.access, run=run, step=int(step))
+    explained = reasons.explain(reasons.question_of(call))
+    form = _form(request, initial=initial_of_call(call))
+    return _page(request, form, explained, call=call)
+
+
+def _page(
+    request: Request,
+    form: ExplainForm,
+    explained: reasons.Explanation | None = None,
+    *,
+    call: ToolCall | None = None,
+    status: int = 200,
+) -> HttpResponse:
     context = {
         "form": form,
         "explained": explained,
+        "call": call,
         "considered": _considered(explained),
         "asked": [asked_words(one.as_dict()) for one in explained.routes]
         if explained
@@ -50,11 +88,24 @@ def explain_call(request: Request) -> HttpResponse:
         "may_complete": request.access.may(POLICY_ADMIN),
         "at": now(),
     }
-    status = 422 if asked and explained is None else 200
     return render(request, "rules/explain.html", context, status=status)
 
 
-def _caller(request: Request, form: SampleForm) -> Principal | None:
+def _form(
+    request: Request,
+    data: dict[str, Any] | None = None,
+    initial: dict[str, Any] | None = None,
+) -> ExplainForm:
+    teams = visible_teams(request.access).order_by("slug")
+    return ExplainForm(
+        data,
+        initial=initial,
+        teams=list(teams.values_list("slug", flat=True)),
+        environments=list(environments().values_list("slug", flat=True)),
+    )
+
+
+def _caller(request: Request, form: ExplainForm) -> Principal | None:
     """Who would call; a problem is said at the field."""
     given, field = form.cleaned_data, "key"
     try:
@@ -74,11 +125,3 @@ def _considered(
 ) -> list[tuple[ShownRule, reasons.Considered]]:
     found = explained.rules if explained else ()
     return [(ShownRule(one.rule.written), one) for one in found]
-
-
-def _initial(request: Request) -> dict[str, Any]:
-    """A past call that a link names (``?call=``), else an empty one."""
-    text = request.GET.get("call", "")
-    known = text.isascii() and text.isdigit()
-    call = rule_help.past_call(request.access, int(text[:18])) if known else None
-    return initial_of_call(call) if call else {"arguments": "{}"}

@@ -142,6 +142,7 @@ TABLE = (
     row("POST", "quota_remove", "S33333+", pk="@quota", body=_WHY),
     # Rules
     row("GET", "explain", "S++++3+"),
+    row("POST", "explain", "S++++3+"),
     row("GET", "rules", "S++++3+"),
     row("GET", "rules_yaml", "S++++3+"),
     row("GET", "rule", "S++++3+", rule="no"),

@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 
 from core.clock import now
 from core.errors import NotFound
+from core.models import Revision, raise_revision
 from gateway.models import Run, ToolCall
 from gateway.sandbox.api import Call
 from gateway.services import explain
-from gateway.services.deciding import NO_SUCH_TOOL, decision_on
+from gateway.services.deciding import NEEDS_GVISOR, NO_SUCH_TOOL, decision_on
 from gateway.services.explain import Question
 from gateway.services.holder import Step
 from gateway.services.invoke import invoke
 from policy.access import access_of
-from policy.models import Team
+from policy.models import SandboxPolicy, Team
 from policy.principal import Principal
 from policy.services.rules import live_rules
 from tests.builders.identity import Cast, make_cast, make_key
@@ -104,13 +105,51 @@ def test_a_recorded_call_is_explained_and_what_was_redacted_is_said(
     holder = hold(agent)
     assert invoke(holder, Call(1, "trivial.echo", {"text": "y"})).error is None
     run = Run.objects.get(pk=holder.run_id)
-    question = explain.question_of(_rights(cast), run=run.uid, step=1)
+    call = explain.recorded_call(_rights(cast), run=run.uid, step=1)
+    question = explain.question_of(call)
     found = explain.explain(question)
     assert found.uncertain == ("no",)
     with pytest.raises(NotFound):
-        explain.question_of(_rights(cast, "outsider"), run=run.uid, step=1)
+        explain.recorded_call(_rights(cast, "outsider"), run=run.uid, step=1)
     with pytest.raises(NotFound):
-        explain.question_of(_rights(cast), run=run.uid, step=7)
+        explain.recorded_call(_rights(cast), run=run.uid, step=7)
+
+
+def test_the_sandbox_policy_has_a_say(agent: Principal) -> None:
+    team = Team.objects.get(pk=agent.team_id)
+    SandboxPolicy.objects.create(
+        team=team,
+        languages=["python"],
+        allowed_models=["qwen*"],
+        require_model=True,
+        changed_at=now(),
+    )
+    SandboxPolicy.objects.create(
+        tool="trivial.add", require_gvisor=True, changed_at=now()
+    )
+    raise_revision(Revision.POLICY)
+    asked = Question(agent, "trivial.add", {"a": 1, "b": 1}, now(), model="qwen3")
+
+    def refused(**changes: Any) -> str:
+        found = explain.explain(replace(asked, **changes))
+        assert (found.effect == "deny") == bool(found.refused)
+        assert found.needs_gvisor
+        return found.refused
+
+    assert refused() == ""
+    assert "TypeScript are not allowed" in refused(language="typescript")
+    assert "'gpt' is not allowed" in refused(model="gpt")
+    assert "has to be named" in refused(model="")
+    assert refused(gvisor=False) == NEEDS_GVISOR
+    assert {one.what for one in explain.explain(asked).sandbox} == {
+        "Languages",
+        "Models",
+        "Naming the model",
+    }
+    team.sandbox_policy.require_gvisor = True
+    team.sandbox_policy.save()
+    raise_revision(Revision.POLICY)
+    assert "requires gVisor for this run" in refused(gvisor=False)
 
 
 def _rights(cast: Cast, who: str = "admin") -> Any:
