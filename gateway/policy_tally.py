@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MOST_SHOWN = 200
+MOST_SHOWN = 1_000
+"""As many calls as are named, of those that would change and of the undecidable."""
 _GROUPS = ("team", "tool", "key", "environment", "rule")
 _MOST_GROUPS = 20
 

@@ -16,6 +16,7 @@ from gateway.views import (
     reach,
     rule_drafts,
     rule_editor,
+    rule_replay,
     rules,
     runs,
     system,
@@ -84,6 +85,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "policy/rules/drafts/<slug:uid>/discard/",
         rule_drafts.draft_discard,
         name="draft_discard",
+    ),
+    path(
+        "policy/rules/drafts/<slug:uid>/replay/",
+        rule_replay.draft_replay,
+        name="draft_replay",
     ),
     path(
         "policy/rules/drafts/<slug:uid>/add/",

@@ -153,6 +153,7 @@ class ReplaySerializer(serializers.ModelSerializer[PolicyReplay]):
             "most_calls",
             "state",
             "examined",
+            "reached_at",
             "result",
             "asked_label",
             "asked_at",

@@ -1,12 +1,15 @@
 """What a draft of the rules would have decided on recorded calls."""
 
+from datetime import timedelta
+
 from django.db import models
 
 
 class PolicyReplay(models.Model):
     """One replay of a draft: asked for, under way, or done with its ``result``.
 
-    ``teams`` bounds whose calls were looked at; null stands for all of them.
+    ``teams`` bounds whose calls were looked at; null stands for all of them. Calls
+    are looked at from the newest back: ``reached_at`` is when the last one was made.
     """
 
     class State(models.TextChoices):
@@ -25,6 +28,7 @@ class PolicyReplay(models.Model):
     rules = models.JSONField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     examined = models.PositiveIntegerField(default=0)
+    reached_at = models.DateTimeField(null=True)
     result = models.JSONField(null=True)
     asked_by = models.CharField(max_length=160)
     asked_label = models.CharField(max_length=200)
@@ -36,3 +40,17 @@ class PolicyReplay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.uid} of {self.draft}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is still to be done."""
+        return self.state in (self.State.QUEUED, self.State.RUNNING)
+
+    @property
+    def percent(self) -> int:
+        """How far it is: by the time it went back, or by the calls it may look at."""
+        if self.reached_at is None:
+            return 0
+        back = (self.asked_at - self.reached_at) / timedelta(days=self.days)
+        share = max(back, self.examined / self.most_calls)
+        return min(100, max(0, round(100 * share)))

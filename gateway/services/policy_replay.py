@@ -26,10 +26,11 @@ from gateway import events
 from gateway.catalog import Catalog, catalog_at
 from gateway.models import PolicyReplay, Run, ToolCall
 from gateway.policy_tally import Change, Sums
+from gateway.selectors.policy_replays import visible_replays
 from gateway.services.deciding import principal_facts
 from gateway.services.runs import principal_of
 from gateway.services.tally import tool_facts
-from policy.access import RUNS_READ, roles_of
+from policy.access import roles_of
 from policy.compiled import RuleSet
 from policy.decision import Decision, decide
 from policy.facts import CallFacts, RunFacts, ToolFacts
@@ -111,18 +112,15 @@ def perform(*, uid: str, seconds: float = _SECONDS_LONGEST) -> PolicyReplay:
         asked.save(update_fields=["state", "ended_at"])
         raise
     asked.state, asked.ended_at = State.DONE, now()
-    asked.examined, asked.result = sums.examined, sums.as_dict()
-    asked.save()
+    asked.result = sums.as_dict()
+    asked.save(update_fields=["state", "ended_at", "result"])
     return asked
 
 
 def replay_for(rights: Rights, uid: str) -> PolicyReplay:
     """A replay over calls that one may see. Raises NotFound."""
-    found = PolicyReplay.objects.filter(uid=uid).first()
-    visible = rights.teams_for(RUNS_READ)
-    looked_at = None if found is None else found.teams
-    hidden = visible is not None and (looked_at is None or not visible >= {*looked_at})
-    if found is None or hidden:
+    found = visible_replays(rights).filter(uid=uid).first()
+    if found is None:
         raise NotFound("There is no such replay that you may see.")
     return found
 
@@ -139,7 +137,8 @@ def _replayed(asked: PolicyReplay, seconds: float) -> Sums:
         judge.learn(batch)
         for call in batch:
             judge.judge(call, sums)
-        PolicyReplay.objects.filter(pk=asked.pk).update(examined=sums.examined)
+        asked.examined, asked.reached_at = sums.examined, batch[-1].intent_at
+        asked.save(update_fields=["examined", "reached_at"])
         if time.monotonic() > deadline:
             sums.stopped = f"after {seconds:.0f} seconds"
             break

@@ -13,6 +13,7 @@ from django.views.decorators.http import (
 from core.clock import now
 from core.tables import paged
 from gateway.rule_forms import DraftForm, UploadForm, WhyForm
+from gateway.selectors.policy_replays import replays_of
 from gateway.selectors.rule_sets import matching, shown_changes
 from gateway.selectors.runs import events_on
 from gateway.views.rules import draft_name
@@ -105,6 +106,7 @@ def draft_page(
         "conflicts": conflicts,
         "two_persons": two,
         "own": own,
+        "replay": replays_of(draft.uid, request.access).first(),
         "may_publish": not two or (not own and draft.state == draft.State.PROPOSED),
         "may_edit": draft.is_open and request.access.may(POLICY_ADMIN),
         "events": events_on("policy_draft", draft.uid) if may_audit else [],

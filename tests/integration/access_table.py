@@ -156,6 +156,8 @@ TABLE = (
     row("GET", "rule_suggestions", "S33333+"),
     row("POST", "draft_begin", "S33333+", body={"name": "n"}),
     row("GET", "draft", "S++++3+", uid="@draft"),
+    row("GET", "draft_replay", "S++++3+", uid="@draft"),
+    row("POST", "draft_replay", "S33333+", uid="@draft", body={"days": "1"}),
     row("POST", "draft_publish", "S33333+", uid="@draft", body=_WHY),
     row("POST", "draft_rebase", "S33333+", uid="@draft"),
     row("POST", "draft_discard", "S33333+", uid="@draft"),
