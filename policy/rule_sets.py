@@ -32,3 +32,9 @@ def draft(uid: str) -> PolicyDraft:
     if found is None:
         raise NotFound("There is no such draft.")
     return found
+
+
+def author_of(uid: str) -> str:
+    """Who began a draft; empty where there is none."""
+    rows = PolicyDraft.objects.filter(uid=uid)
+    return rows.values_list("author", flat=True).first() or ""

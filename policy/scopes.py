@@ -28,7 +28,7 @@ EXPLAINED = (
     (COSTS_READ, "Read the team's costs through the REST API"),
     (AUDIT_READ, "Read the team's audit events through the REST API"),
     (POLICY_READ, "Read rules, their versions and quotas; ask why a call is denied"),
-    (POLICY_WRITE, "Draft and publish rules for all teams; set the team's quotas"),
+    (POLICY_WRITE, "Draft and propose rules; set the team's quotas"),
     (ADMIN_TEAMS, "Read the team through the REST API"),
     (ADMIN_KEYS, "Create and revoke the team's keys through the REST API"),
 )

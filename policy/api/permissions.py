@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from audit import events
@@ -14,6 +14,7 @@ from core.clock import now
 from core.errors import Denied
 from policy import scopes
 from policy.principal import Principal
+from policy.rule_sets import author_of
 
 if TYPE_CHECKING:
     # At run time this module is loaded while rest_framework.views is still loading.
@@ -70,6 +71,20 @@ class People(HasScope):
             refuse_key(request, request.auth, needed="a person who is signed in")
             raise Denied(self.refusal)
         return super().has_permission(request, view)
+
+
+class OwnDraft(HasScope):
+    """Of keys, only those of the account that began the draft may change it."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        allowed = super().has_permission(request, view)
+        key = request.auth
+        if isinstance(key, Principal) and request.method not in SAFE_METHODS:
+            author = author_of(view.kwargs["uid"])
+            if author not in ("", key.id):
+                refuse_key(request, key, needed=f"a draft of {key.id}")
+                raise Denied("A key changes its own drafts alone: begin another one.")
+        return allowed
 
 
 def refuse_key(request: Request, principal: Principal, *, needed: str) -> Denied:

@@ -17,6 +17,7 @@ from core.errors import Invalid
 from policy import documents, rule_sets, scopes
 from policy.access import POLICY_ADMIN, POLICY_READ
 from policy.api import rule_serializers as shapes
+from policy.api.permissions import OwnDraft, People
 from policy.api.views import acting
 from policy.models import PolicyDraft, PolicyVersion
 from policy.rule_diff import Change, diff
@@ -132,7 +133,8 @@ class VersionDiff(APIView):
 class Revert(APIView):
     """Goes back to a version."""
 
-    required_scope = scopes.POLICY_WRITE
+    permission_classes = [People]
+    required_scope = ""
     capability = POLICY_ADMIN
 
     @extend_schema(
@@ -178,6 +180,7 @@ class DraftList(generics.ListAPIView[PolicyDraft]):
 class DraftDetail(APIView):
     """One draft; DELETE discards it."""
 
+    permission_classes = [OwnDraft]
     required_scope = READ_OR_WRITE
     capability = READ_OR_ADMIN
 
@@ -196,6 +199,7 @@ class DraftDetail(APIView):
 class DraftRules(APIView):
     """All rules of a draft."""
 
+    permission_classes = [OwnDraft]
     required_scope = scopes.POLICY_WRITE
     capability = POLICY_ADMIN
 
@@ -223,6 +227,7 @@ class DraftRules(APIView):
 class DraftRule(APIView):
     """One rule of a draft."""
 
+    permission_classes = [OwnDraft]
     required_scope = scopes.POLICY_WRITE
     capability = POLICY_ADMIN
 
@@ -266,6 +271,7 @@ class DraftDiff(APIView):
 class DraftPropose(APIView):
     """Proposes a draft."""
 
+    permission_classes = [OwnDraft]
     required_scope = scopes.POLICY_WRITE
     capability = POLICY_ADMIN
 
@@ -284,7 +290,8 @@ class DraftPropose(APIView):
 class DraftPublish(APIView):
     """Publishes a draft."""
 
-    required_scope = scopes.POLICY_WRITE
+    permission_classes = [People]
+    required_scope = ""
     capability = POLICY_ADMIN
 
     @extend_schema(
@@ -306,6 +313,7 @@ class DraftPublish(APIView):
 class DraftRebase(APIView):
     """Bases a draft on the live version."""
 
+    permission_classes = [OwnDraft]
     required_scope = scopes.POLICY_WRITE
     capability = POLICY_ADMIN
 
@@ -342,7 +350,8 @@ class CheckRules(APIView):
 class PolicySettings(APIView):
     """Whether a second person has to publish."""
 
-    required_scope = READ_OR_WRITE
+    permission_classes = [People]
+    required_scope = ""
     capability = READ_OR_ADMIN
 
     @extend_schema(responses=shapes.PolicySettingsSerializer)

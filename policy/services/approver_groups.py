@@ -12,6 +12,7 @@ from policy import events
 from policy.models import Approval, ApprovalRoute, ApproverGroup, User
 from policy.models import NotificationChannel as Channel
 from policy.routing import Audience, Route
+from policy.services.rules import rules_that_ask
 
 _MOST_PEOPLE = 500
 
@@ -80,8 +81,17 @@ def change_group(
 
 @transaction.atomic
 def remove_group(*, slug: str, actor: Actor, at: datetime) -> None:
-    """Remove a group that nothing waits for. Raises NotFound, Invalid."""
+    """Remove a group that no rule in force names and nothing waits for.
+
+    Raises NotFound, Invalid.
+    """
     group = _locked(slug)
+    if named := rules_that_ask(slug):
+        raise Invalid(
+            f"{', '.join(named[:5])}: these rules in force ask this group. Publish "
+            "rules without it first.",
+            details={"rules": named},
+        )
     asked = ApprovalRoute.objects.filter(approval__state=Approval.State.PENDING)
     waiting = asked.filter(kind="group", name=slug) | asked.filter(
         escalate_kind="group", escalate_name=slug

@@ -1,6 +1,6 @@
 """The live rule set, and how drafts become it: propose, publish, revert."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -17,12 +17,14 @@ from core.models import Revision, raise_revision
 from policy import events
 from policy.compiled import NO_RULES, RuleSet
 from policy.models import ApproverGroup, Organisation, PolicyDraft, PolicyVersion
+from policy.rule import Rule
 from policy.rule_diff import Change, Document, diff
 from policy.rules import parse_all
 
 State = PolicyDraft.State
 _SHOWN_CHANGES = 50
 USER = "user"
+ACCOUNT = "service_account"
 
 
 class StaleDraft(Invalid):
@@ -161,8 +163,8 @@ def publish(
     """Make a draft the live rule set, for every call from the next moments on.
 
     ``revision`` is that of the draft as it was read. Raises NotFound, Invalid,
-    StaleDraft, DraftClosed, Denied where a second person is needed; a refusal is on
-    record.
+    StaleDraft, DraftClosed, Denied to keys and where a second person is needed; a
+    refusal is on record.
     """
     try:
         return _publish(uid, reason, actor, at, revision)
@@ -187,7 +189,7 @@ def _publish(
     raise_revision(Revision.POLICY)
     draft = locked(uid, revision=revision)
     before = live()
-    _check_second(draft, actor)
+    _check_publisher(draft, actor)
     _check_publishable(draft, before)
     text = _reason(reason or draft.reason)
     rules = checked(draft.rules)
@@ -235,7 +237,9 @@ def _record_publishing(
     )
 
 
-def _check_second(draft: PolicyDraft, actor: Actor) -> None:
+def _check_publisher(draft: PolicyDraft, actor: Actor) -> None:
+    if actor.kind == ACCOUNT:
+        raise Denied("Keys do not publish: propose the draft to an administrator.")
     if not two_persons():
         return
     if actor.kind != USER:
@@ -257,21 +261,32 @@ def _check_publishable(draft: PolicyDraft, before: Live) -> None:
         )
     if digest_of(draft.rules) == before.digest:
         raise Invalid("There is nothing to publish: the draft is what is live.")
-    needed = {
-        group
-        for rule in parse_all(draft.rules)
-        if rule.approve and rule.enabled
-        for group in rule.approve.groups
-    }
-    known = set(
-        ApproverGroup.objects.filter(slug__in=needed).values_list("slug", flat=True)
-    )
-    if missing := sorted(needed - known):
+    if missing := missing_groups(parse_all(draft.rules)):
         raise Invalid(
             f"There is no approver group {missing[0]}: make it first, or nobody could "
             "approve.",
             details={"groups": missing},
         )
+
+
+def missing_groups(rules: Iterable[Rule]) -> list[str]:
+    """Approver groups that rules in use name and that do not exist.
+
+    Those that do are kept from being removed until the transaction ends.
+    """
+    needed = {group for rule in rules for group in _groups(rule)}
+    rows = ApproverGroup.objects.filter(slug__in=needed).order_by("slug")
+    known = rows.select_for_update().values_list("slug", flat=True)
+    return sorted(needed - set(known))
+
+
+def rules_that_ask(group: str) -> list[str]:
+    """Ids of the rules in force that need an approver group."""
+    return [rule.id for rule in live_rules().rules if group in _groups(rule)]
+
+
+def _groups(rule: Rule) -> frozenset[str]:
+    return rule.approve.groups if rule.approve and rule.enabled else frozenset()
 
 
 def _reason(text: str) -> str:

@@ -11,7 +11,7 @@ from core.clock import now
 from core.errors import Invalid
 from policy.models import ApproverGroup, Notification, NotificationChannel
 from policy.routing import Audience, Route
-from policy.services import approver_groups
+from policy.services import approver_groups, drafts
 from tests.builders.holds import make_approval, make_group
 from tests.builders.identity import ACTOR, Cast, make_cast
 from tests.builders.notifications import make_channel, make_message
@@ -98,6 +98,29 @@ def test_a_group_that_is_asked_or_told_cannot_be_removed(cast: Cast) -> None:
         with pytest.raises(Invalid, match=says):
             approver_groups.remove_group(slug=slug, actor=ACTOR, at=now())
     assert ApproverGroup.objects.count() == 3
+
+
+def test_a_group_that_rules_in_force_ask_cannot_be_removed(
+    cast: Cast, admin: Client
+) -> None:
+    def publish(**asks: Any) -> None:
+        rules = [{"id": "big", "effect": "require_approval", **asks}]
+        drafts.put_live(name="n", rules=rules, reason="r", actor=ACTOR, at=now())
+
+    escalates = {"role": "admin", "escalate_after_seconds": 60}
+    by_board = {"approve": escalates | {"escalate_to": {"group": "board"}}}
+    with pytest.raises(Invalid, match="There is no approver group board") as missing:
+        publish(**by_board)
+    assert missing.value.details == {"groups": ["board"]}
+    make_group("board")
+    publish(**by_board)
+    page = admin.post(reverse("approver_group_remove", args=["board"]), follow=True)
+    assert "big: these rules in force ask this group" in page.content.decode()
+    assert ApproverGroup.objects.count() == 1
+    # A rule that is switched off asks nobody.
+    publish(**by_board, enabled=False)
+    approver_groups.remove_group(slug="board", actor=ACTOR, at=now())
+    assert ApproverGroup.objects.count() == 0
 
 
 def test_who_is_in_a_group_sees_the_inbox(cast: Cast, client: Client) -> None:

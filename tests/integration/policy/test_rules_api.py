@@ -8,8 +8,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from audit.actor import Actor
 from audit.models import Event
 from core.clock import now
+from core.errors import Denied
 from policy.models import PolicyDraft
 from policy.services import drafts
 from policy.services import rules as versions
@@ -146,6 +148,54 @@ def test_a_key_needs_the_scope(
     assert posted.status_code == writes
     refusals = [reads, writes].count(403)
     assert Event.objects.filter(name="access.denied").count() == denied + refusals
+
+
+def test_a_key_proposes_its_own_drafts_and_publishes_nothing(
+    client: Client, admin: Client, cast: Cast
+) -> None:
+    text = make_key(make_account(cast.team), scopes=["policy:*"]).text
+    bearer = {"headers": {"Authorization": f"Bearer {text}"}}
+    why = {"reason": "r"}
+    body = {"name": "n", "rules": [{"id": "a", "effect": "deny"}]}
+    others = send(admin, "POST", "drafts/", body).json()["uid"]
+    own = send(client, "POST", "drafts/", body, **bearer).json()["uid"]
+
+    def refused(method: str, path: str, sent: object) -> Any:
+        denied = Event.objects.filter(name="access.denied").count()
+        answer = send(client, method, path, sent, **bearer)
+        assert Event.objects.filter(name="access.denied").count() == denied + 1
+        return answer.status_code == 403
+
+    assert refused("PUT", f"drafts/{others}/rules/", {"rules": []})
+    assert refused("PUT", f"drafts/{others}/rules/b/", {"rule": {"effect": "deny"}})
+    assert refused("DELETE", f"drafts/{others}/rules/a/", {})
+    assert refused("DELETE", f"drafts/{others}/", {})
+    assert refused("POST", f"drafts/{others}/rebase/", {})
+    assert refused("POST", f"drafts/{others}/propose/", why)
+    assert refused("POST", f"drafts/{own}/publish/", why)
+    assert refused("POST", "versions/0/revert/", why)
+    assert refused("PUT", "settings/", {"two_person_publish": True})
+    assert send(client, "GET", f"drafts/{others}/", **bearer).json()["rules"]
+    rules = {"rules": [{"id": "a", "effect": "deny", "title": "t"}]}
+    changed = send(client, "PUT", f"drafts/{own}/rules/", rules, **bearer)
+    assert changed.status_code == 200
+    proposed = send(client, "POST", f"drafts/{own}/propose/", why, **bearer)
+    assert proposed.json()["state"] == "proposed"
+    assert versions.live().version == 0
+    published = send(admin, "POST", f"drafts/{own}/publish/", why)
+    assert published.status_code == 201
+    assert versions.live().version == 1
+
+
+def test_no_service_publishes_for_a_key(cast: Cast) -> None:
+    key = Actor("service_account", "sa:sales/agent", "agent", team="sales")
+    draft = drafts.begin(
+        name="n", rules=[{"id": "a", "effect": "deny"}], actor=key, at=now()
+    )
+    with pytest.raises(Denied, match="Keys do not publish"):
+        versions.publish(uid=draft.uid, reason="r", actor=key, at=now())
+    assert Event.objects.filter(name="policy.publish_refused").count() == 1
+    assert versions.live().version == 0
 
 
 @pytest.mark.parametrize("number", ["0", "7", "99999999999999999999"])
