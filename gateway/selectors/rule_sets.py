@@ -1,11 +1,10 @@
 """The rules as pages show them: lists, one rule with its history, changes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from audit.models import Event
-from gateway.models import Run, ToolCall
 from gateway.rule_words import (
     Document,
     condition_words,
@@ -14,21 +13,21 @@ from gateway.rule_words import (
     value_words,
 )
 from gateway.selectors.rule_help import catalog, facts_of
+from gateway.selectors.rule_hits import Hits
 from policy import events
-from policy.access import RUNS_READ, Access
 from policy.compiled import Names
 from policy.rule import MONITOR, TOOL_FIELDS
 from policy.rule_diff import Change
 
-_RECENT_CALLS = 5_000
 _MOST_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class ShownRule:
-    """A rule with one line for each of its parts."""
+    """A rule with one line for each of its parts, and its calls where counted."""
 
     document: Document
+    hits: Hits | None = None
 
     @property
     def id(self) -> str:
@@ -98,10 +97,13 @@ def shown_changes(changes: Iterable[Change]) -> list[ShownChange]:
 
 def matching(
     rules: Iterable[Document], *, q: str = "", effect: str = "", state: str = "",
-    tool: str = "",
+    tool: str = "", hits: Mapping[str, Hits] | None = None,
 ) -> list[ShownRule]:  # fmt: skip
     """Rules with these words, this effect and state, that look at the tool."""
-    found = [ShownRule(rule) for rule in rules]
+    found = [
+        ShownRule(rule, None if hits is None else hits.get(rule["id"], Hits()))
+        for rule in rules
+    ]
     for word in q.casefold().split():
         found = [one for one in found if word in _text(one)]
     if effect:
@@ -140,26 +142,12 @@ def history_of(rule: str) -> list[Event]:
     return list(rows.newest_first()[:_MOST_SHOWN])
 
 
-def matched_by(rule: str, access: Access) -> list[ToolCall]:
-    """The newest calls in which the rule had a say, among the last thousands."""
-    newest = ToolCall.objects.order_by("-pk").values_list("pk", flat=True)
-    last = newest.first() or 0
-    rows = ToolCall.objects.filter(
-        pk__gt=last - _RECENT_CALLS,
-        run__in=Run.objects.visible_to(access, RUNS_READ),
-        reasons__icontains=f'"rule {rule}:',
-    )
-    return list(
-        rows.select_related("run")
-        .defer("result", "run__code")
-        .order_by("-pk")[:_MOST_SHOWN]
-    )
-
-
 def export_row(one: ShownRule) -> list[Any]:
     """One rule for a download."""
+    hits = one.hits or Hits()
     return [one.id, one.title, one.effect, one.state, one.selector, one.condition,
-            one.outcome, one.document.get("message", "")]  # fmt: skip
+            one.outcome, one.document.get("message", ""), hits.applied, hits.would,
+            hits.last_at]  # fmt: skip
 
 
 EXPORT_COLUMNS = (
@@ -171,4 +159,7 @@ EXPORT_COLUMNS = (
     "condition",
     "outcome",
     "message",
+    "calls_7_days",
+    "would_7_days",
+    "last_at",
 )

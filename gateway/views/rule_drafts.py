@@ -14,6 +14,7 @@ from core.clock import now
 from core.tables import paged
 from gateway.rule_forms import DraftForm, UploadForm, WhyForm
 from gateway.selectors.policy_replays import replays_of
+from gateway.selectors.rule_hits import recent_hits
 from gateway.selectors.rule_sets import matching, shown_changes
 from gateway.selectors.runs import events_on
 from gateway.views.rules import draft_name
@@ -94,13 +95,15 @@ def draft_page(
     two, may_audit = versions.two_persons(), request.access.may(AUDIT_READ)
     own = actor_of(request).id in draft.authors
     q = request.GET.get("q", "").strip()
+    recent = recent_hits(at=now())
     context = {
         "draft": draft,
         "live": live.version,
         "stale": draft.is_open and draft.base != live.version,
         "changes": changes,
         "changed": {one.rule: one.kind for one in changes},
-        "page": paged(matching(draft.rules, q=q), request),
+        "page": paged(matching(draft.rules, q=q, hits=recent.by_rule), request),
+        "recent": recent,
         "q": q,
         "form": form,
         "conflicts": conflicts,

@@ -15,12 +15,12 @@ from core.errors import NotFound
 from core.tables import chips, filters_of, paged
 from gateway.rule_forms import DraftForm, WhyForm
 from gateway.rule_words import EFFECT_WORDS
+from gateway.selectors.rule_hits import Hits, calls_hit, recent_hits
 from gateway.selectors.rule_sets import (
     EXPORT_COLUMNS,
     ShownRule,
     export_row,
     history_of,
-    matched_by,
     matching,
     shown_changes,
 )
@@ -52,7 +52,9 @@ def rule_list(request: Request) -> HttpResponseBase:
     """The rules in force, open drafts and the last versions."""
     live = versions.live()
     asked = {name: request.GET.get(name, "").strip() for name in _LABELS}
-    found = matching(live.rules, **asked)
+    at = now()
+    recent = recent_hits(at=at)
+    found = matching(live.rules, **asked, hits=recent.by_rule)
     if form := request.GET.get("export"):
         return export(
             name="rules",
@@ -61,7 +63,7 @@ def rule_list(request: Request) -> HttpResponseBase:
             rows=map(export_row, found),
             filters=filters_of(request),
             actor=actor_of(request),
-            at=now(),
+            at=at,
         )
     context = {
         "live": live,
@@ -76,7 +78,8 @@ def rule_list(request: Request) -> HttpResponseBase:
         "two_persons": versions.two_persons(),
         "may_admin": request.access.may(POLICY_ADMIN),
         "draft_form": DraftForm(initial={"name": draft_name(request)}),
-        "at": now(),
+        "recent": recent,
+        "at": at,
     }
     return render(request, "rules/rules.html", context)
 
@@ -107,11 +110,14 @@ def rule_detail(request: Request, rule: str) -> HttpResponse:
     if document is None:
         raise NotFound(f"Version {live.version} has no rule {rule}.")
     may_audit = request.access.may(AUDIT_READ)
+    at = now()
+    recent = recent_hits(at=at)
     context = {
-        "rule": ShownRule(document),
+        "rule": ShownRule(document, recent.by_rule.get(rule, Hits())),
+        "recent": recent,
         "yaml": documents.write([document], version=live.version),
         "live": live,
-        "calls": matched_by(rule, request.access),
+        "calls": calls_hit(rule, request.access, at=at),
         "events": history_of(rule) if may_audit else [],
         "may_audit": may_audit,
         "may_admin": request.access.may(POLICY_ADMIN),

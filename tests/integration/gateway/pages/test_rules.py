@@ -337,11 +337,12 @@ def test_a_rule_page_shows_history_and_where_it_matched(
     cast: Cast, browse: Browse
 ) -> None:
     publish_rules(BIG)
-    run = make_run(team="sales")
-    make_call(run, reasons=["grant", "rule big-refunds: require_approval: it applies"])
-    make_call(run, reasons=["grant", "rule big: deny: it applies"])
+    run = make_run(team="sales", at=now())
+    make_call(run, rules={"applied": ["big-refunds"], "would": []})
+    make_call(run, rules={"applied": ["big"], "would": []})
+    make_call(run)
     page = browse(cast.admin).get("/policy/rules/rule/big-refunds/")
-    assert len(page.context["calls"]) == 1
+    assert [one.call.step for one in page.context["calls"]] == [1]
     assert [one.name for one in page.context["events"]] == ["policy.published"]
     other = browse(cast.member).get("/policy/rules/rule/big-refunds/")
     assert other.context["events"] == []
