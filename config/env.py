@@ -43,8 +43,14 @@ def number(name: str, default: int) -> int:
 
 
 def words(name: str, default: str = "") -> list[str]:
-    """Comma-separated words of ``name``."""
-    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+    """Words of ``name``, separated by commas or line ends."""
+    listed = text(name, default).replace("\n", ",")
+    return [word.strip() for word in listed.split(",") if word.strip()]
+
+
+def without_scheme(url: str) -> str:
+    """An address as a name: ``https://a.example/x`` is ``a.example/x``."""
+    return url.partition("://")[2] or url
 
 
 def engines(data_dir: Path) -> Mapping[str, str]:

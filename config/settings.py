@@ -268,4 +268,12 @@ EMAIL_USE_TLS = env.flag("TOLLGATE_EMAIL_STARTTLS", default=False)
 EMAIL_USE_SSL = env.flag("TOLLGATE_EMAIL_TLS", default=False)
 EMAIL_TIMEOUT = NOTIFY_SECONDS
 DEFAULT_FROM_EMAIL = env.text("TOLLGATE_EMAIL_FROM", "tollgate@localhost")
+# The audit trail's name in its checkpoints, and what signs them. More than one key
+# signs during a rotation, the new one first.
+AUDIT_ORIGIN = env.text("TOLLGATE_AUDIT_ORIGIN") or env.without_scheme(
+    f"{PUBLIC_URL}/audit"
+)
+AUDIT_KEY_FILES = env.words("TOLLGATE_AUDIT_KEY_FILE")
+AUDIT_SIGNER = env.text("TOLLGATE_AUDIT_SIGNER")
+AUDIT_TRUSTED_KEYS = env.words("TOLLGATE_AUDIT_TRUSTED_KEYS")
 SCRIPT_MAX_CHARACTERS = env.number("TOLLGATE_SCRIPT_MAX_CHARACTERS", 100_000)
