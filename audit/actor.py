@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Actor:
     """Who did it: ``kind`` is ``user``, ``service_account``, ``system``, ``anonymous``.
 
-    ``address`` is the client's address where a request led to the act.
+    ``key`` is the public part of the key that was used; ``address`` is the client's
+    address where a request led to the act, ``trace_id`` that of its ``traceparent``.
     """
 
     kind: str
@@ -18,6 +19,7 @@ class Actor:
     key: str = ""
     address: str = ""
     request_id: str = ""
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

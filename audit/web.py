@@ -50,6 +50,7 @@ def actor_of(request: HttpRequest) -> Actor:
         or user.get_username(),
         address=str(request.META.get("REMOTE_ADDR", "")),
         request_id=getattr(request, "request_id", ""),
+        trace_id=getattr(request, "trace_id", ""),
     )
 
 

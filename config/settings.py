@@ -188,6 +188,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
     },
     "check-servers": {"task": "gateway.check_servers", "schedule": 60.0},
+    "make-partitions": {"task": "audit.make_partitions", "schedule": 21_600.0},
     "escalate-approvals": {"task": "policy.escalate_approvals", "schedule": 10.0},
     "find-notifications": {"task": "policy.find_notifications", "schedule": 5.0},
 }

@@ -32,6 +32,7 @@ class Principal:
     key: str = ""
     address: str = ""
     request_id: str = ""
+    trace_id: str = ""
 
     @property
     def actor(self) -> Actor:
@@ -45,8 +46,11 @@ class Principal:
             key=self.key,
             address=self.address,
             request_id=self.request_id,
+            trace_id=self.trace_id,
         )
 
-    def seen_from(self, *, address: str, request_id: str) -> "Principal":
+    def seen_from(
+        self, *, address: str, request_id: str, trace_id: str = ""
+    ) -> "Principal":
         """The same principal, with where the request came from."""
-        return replace(self, address=address, request_id=request_id)
+        return replace(self, address=address, request_id=request_id, trace_id=trace_id)

@@ -34,16 +34,16 @@ def build(
     tool: str = "",
     run: str = "",
     step: int | None = None,
+    policy_version: int | None = None,
 ) -> Event:
     """An event that is ready to be saved; arguments are redacted here.
 
     ``payload``, ``before`` and ``after`` are JSON mappings. Use ``record`` unless
     several events are saved in one statement.
     """
-    uid = new_id("evt", characters=18)
     body = redact(
         {
-            "uid": uid,
+            "uid": new_id("evt", characters=18),
             "at": at.isoformat(),
             "name": event.name,
             "target": _as_dict(target) if target else None,
@@ -55,37 +55,48 @@ def build(
             "tool": tool,
             "run": run,
             "step": step,
+            "policy_version": policy_version,
         }
     ) | {"actor": _as_dict(actor)}
-    # The columns come from the redacted copy: PostgreSQL refuses some text that a
-    # script may send, and no event may be lost to it.
+    return _row(event, actor, at, body)
+
+
+def _row(event: EventKind, actor: Actor, at: datetime, body: dict[str, Any]) -> Event:
+    """The columns come from the redacted body.
+
+    PostgreSQL refuses some text that a script may send, and no event may be lost to it.
+    """
     shown = body["target"] or {"kind": "", "id": "", "label": ""}
     words = {
         **body["payload"],
         "actor": actor.label,
         "target": shown["label"],
         "tool": body["tool"],
-        "run": run,
-        "decision": decision,
+        "run": body["run"],
+        "decision": body["decision"],
         "reasons": "; ".join(body["reasons"]),
     }
     return Event(
-        uid=uid,
+        uid=body["uid"],
         at=at,
         name=event.name,
-        decision=decision,
+        decision=body["decision"],
         actor_kind=actor.kind,
         actor_id=actor.id,
         actor_label=actor.label[:200],
         team=actor.team,
         environment=actor.environment,
+        key=actor.key[:40],
         target_kind=shown["kind"],
         target_id=shown["id"][:120],
         target_label=shown["label"][:200],
         tool=body["tool"][:200],
-        run=run,
-        step=step,
+        run=body["run"],
+        step=body["step"],
         request_id=actor.request_id,
+        trace_id=actor.trace_id[:32],
+        client_address=actor.address[:60],
+        policy_version=body["policy_version"],
         summary=event.summary(words),
         body=canonical(body).decode(),
     )

@@ -32,6 +32,7 @@ def intended(holder: Holder, step: Step, tool: CatalogTool, shown: Any) -> Event
         tool=step.call.tool,
         run=holder.run,
         step=step.call.step,
+        policy_version=step.decision.policy_version,
     )
 
 

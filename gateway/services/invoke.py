@@ -342,6 +342,7 @@ def _turned_down(
         tool=step.call.tool,
         run=holder.run,
         step=step.call.step,
+        policy_version=step.decision.policy_version,
     )
     position, turn = holder.replay.next()
     ending = journal.Ending(
