@@ -14,12 +14,13 @@ from audit.services.record import record
 from core.errors import Invalid, NotFound
 from core.ids import new_id
 from core.jobs import enqueue
+from core.outgoing import check_url
 from core.secrets import seal
+from core.webhook import new_secret
 from policy import events
 from policy.models import ApproverGroup, Notification, NotificationChannel, Team
 from policy.routing import Audience
 from policy.services.notify import EVENTS, TEST
-from policy.webhook import check_url, new_secret
 
 Kind = NotificationChannel.Kind
 _MOST_RECIPIENTS = 50

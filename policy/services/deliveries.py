@@ -11,15 +11,16 @@ from django.db.models import Q
 
 from audit.actor import SYSTEM, Actor
 from audit.services.record import record
+from core import webhook
 from core.canonical import canonical
 from core.clock import now
 from core.errors import Invalid, NotFound, TollgateError
 from core.jobs import enqueue
-from policy import events, webhook
+from core.outgoing import NotDelivered
+from policy import events
 from policy.models import Approval, Notification, NotificationChannel
 from policy.services.channels import channel_target
 from policy.services.notify import ASKING
-from policy.webhook import NotDelivered
 
 State = Notification.State
 # Eight hours in all, as a receiver's bad night may last.

@@ -3,7 +3,8 @@
 import pytest
 
 from core.errors import Invalid
-from policy.webhook import NotDelivered, check_url, send, signature
+from core.outgoing import NotDelivered, check_url
+from core.webhook import send, signature
 
 
 def test_a_signature_is_that_of_the_specification() -> None:
