@@ -96,7 +96,12 @@ def _keys(
     ]
     scope = sandbox.Scope(key=made[1].key)
     sandbox.set_sandbox_policy(
-        scope=scope, level=LEVEL_TEAM, limits={}, actor=SYSTEM, at=at
+        scope=scope,
+        level=LEVEL_TEAM,
+        limits={},
+        reason="benchmark",
+        actor=SYSTEM,
+        at=at,
     )
     return [one.text for one in made]
 

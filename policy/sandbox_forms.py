@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from core.reasons import LONGEST
 from policy.forms import TollgateForm
 from policy.models import SandboxPolicy
 from policy.sandbox import LANGUAGES, LIMITS, MODES, number
@@ -60,9 +61,7 @@ class SandboxForm(TollgateForm):
         help_text="Runs that do not say which model they are from are refused.",
     )
     reason = forms.CharField(
-        required=False,
-        max_length=300,
-        help_text="An auditor reads it beside your name.",
+        max_length=LONGEST, help_text="An auditor reads it beside your name."
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -105,3 +104,4 @@ class GVisorToolForm(TollgateForm):
         max_length=200,
         help_text="Such as crm.delete_customer, or crm.* for a whole server.",
     )
+    reason = forms.CharField(max_length=LONGEST)

@@ -12,6 +12,7 @@ from audit.actor import SYSTEM, Actor
 from audit.services.record import record
 from core.errors import Denied, Invalid, NotFound
 from core.jobs import enqueue
+from core.reasons import reason_given
 from finops.services.metering import book
 from gateway import completions, events
 from gateway.models import Run, Task, ToolCall
@@ -145,8 +146,7 @@ def decide_all(
     One that cannot be decided is skipped and said; the others go on. Raises Invalid
     for no reason, none or too many requests.
     """
-    if not reason.strip():
-        raise Invalid("Give a reason: it is what an auditor will read.")
+    reason_given(reason)
     wanted = list(dict.fromkeys(uids))
     if not 0 < len(wanted) <= MOST_AT_ONCE:
         raise Invalid(f"Choose from 1 to {MOST_AT_ONCE} requests.")
@@ -192,8 +192,7 @@ def resolve(
         raise Invalid("The run has not come to rest yet: decide in a moment.")
     if resolution not in Resolution.values:
         raise Invalid("Say whether it happened, did not, or abandon the run.")
-    if not reason.strip():
-        raise Invalid("Give a reason: it is what an auditor will read.")
+    reason_given(reason)
     if at < safe_from(call):
         raise Invalid(
             "The call may still be under way: decide after "

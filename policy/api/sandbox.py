@@ -11,9 +11,11 @@ from rest_framework.views import APIView
 
 from audit.web import actor_of
 from core.clock import now
+from core.reasons import LONGEST
 from policy import selectors
 from policy.access import IDENTITY_ADMIN
 from policy.api.permissions import People
+from policy.api.quota_serializers import RemovalSerializer
 from policy.effective import effective
 from policy.models import ApiKey, Environment, SandboxPolicy, Team
 from policy.sandbox import LANGUAGES, LEVELS, LIMITS, MODES, Rule
@@ -64,9 +66,7 @@ class SandboxSerializer(serializers.Serializer[Any]):
         help_text="Allowed models, with * for any text; empty allows any.",
     )
     require_model = serializers.BooleanField(default=False)
-    reason = serializers.CharField(
-        default="", allow_blank=True, max_length=300, write_only=True
-    )
+    reason = serializers.CharField(max_length=LONGEST, write_only=True)
     effective = LineSerializer(
         many=True,
         read_only=True,
@@ -77,9 +77,11 @@ class SandboxSerializer(serializers.Serializer[Any]):
 class GvisorToolSerializer(serializers.ModelSerializer[SandboxPolicy]):
     """A pattern of tools that only scripts in gVisor may call."""
 
+    reason = serializers.CharField(max_length=LONGEST, write_only=True)
+
     class Meta:
         model = SandboxPolicy
-        fields = ("id", "tool", "changed_at")
+        fields = ("id", "tool", "reason", "changed_at")
         read_only_fields = ("changed_at",)
         extra_kwargs = {"tool": {"required": True, "allow_blank": False}}
 
@@ -169,26 +171,30 @@ class GVisorTools(APIView):
             scope=Scope(tool=wanted.validated_data["tool"]),
             require_gvisor=True,
             limits={},
+            reason=wanted.validated_data["reason"],
             actor=actor_of(request._request),
             at=now(),
         )
         return Response(GvisorToolSerializer(policy).data, status=201)
 
 
-class GVisorTool(APIView):
-    """One such pattern."""
+class GVisorToolRemove(APIView):
+    """Takes such a pattern away."""
 
     permission_classes = [People]
     required_scope = ""
     capability = IDENTITY_ADMIN
 
-    @extend_schema(responses={204: None})
-    def delete(self, request: Request, pk: int) -> Response:
-        """Let it be called from anywhere again."""
+    @extend_schema(request=RemovalSerializer, responses={204: None})
+    def post(self, request: Request, pk: int) -> Response:
+        """Let the tools be called from anywhere again."""
+        wanted = RemovalSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
         found = get_object_or_404(selectors.gvisor_tools(), pk=pk)
         set_sandbox_policy(
             scope=Scope(tool=found.tool),
             limits={},
+            **wanted.validated_data,
             actor=actor_of(request._request),
             at=now(),
         )

@@ -40,9 +40,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/v1/gvisor-tools/", sandbox.GVisorTools.as_view(), name="api_gvisor_tools"
     ),
     path(
-        "api/v1/gvisor-tools/<int:pk>/",
-        sandbox.GVisorTool.as_view(),
-        name="api_gvisor_tool",
+        "api/v1/gvisor-tools/<int:pk>/remove/",
+        sandbox.GVisorToolRemove.as_view(),
+        name="api_gvisor_tool_remove",
     ),
     path(
         "api/v1/policy/approver-groups/",

@@ -12,6 +12,7 @@ from audit.registry import EventKind
 from audit.services.record import record
 from core.errors import Invalid, NotFound
 from core.models import Revision, raise_revision
+from core.reasons import reason_given
 from policy import events
 from policy.models import (
     ApiKey,
@@ -98,7 +99,7 @@ def change_quota(
 def remove_quota(*, quota_id: int, reason: str, actor: Actor, at: datetime) -> None:
     """Take a quota away; its history stays for a while. Raises NotFound, Invalid."""
     quota = _locked(quota_id)
-    _check_reason(reason)
+    reason_given(reason)
     quota.removed_at = at
     quota.save(update_fields=["removed_at"])
     _record(events.QUOTA_REMOVED, quota, shown(quota), None, reason, actor, at)
@@ -163,12 +164,7 @@ def _check(scope: Scope, metric: str, window: str, limit: int, reason: str) -> N
 def _check_limit(limit: int, reason: str) -> None:
     if not 0 <= limit <= MOST:
         raise Invalid(f"A limit is a number from 0, which allows nothing, to {MOST:,}.")
-    _check_reason(reason)
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip():
-        raise Invalid("Give a reason: it is what an auditor will read.")
+    reason_given(reason)
 
 
 def _record(

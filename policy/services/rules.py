@@ -14,6 +14,7 @@ from audit.services.record import DENY, record
 from core.canonical import canonical
 from core.errors import Denied, Invalid, NotFound
 from core.models import Revision, raise_revision
+from core.reasons import reason_given
 from policy import events
 from policy.compiled import NO_RULES, RuleSet
 from policy.models import ApproverGroup, Organisation, PolicyDraft, PolicyVersion
@@ -141,7 +142,7 @@ def propose(*, uid: str, reason: str, actor: Actor, at: datetime) -> PolicyDraft
     Raises Invalid, StaleDraft, DraftClosed. A change of the draft takes it back.
     """
     draft = locked(uid)
-    text = _reason(reason)
+    text = reason_given(reason)
     _check_publishable(draft, live())
     draft.state, draft.reason = State.PROPOSED, text
     draft.proposed_label, draft.proposed_at = actor.label, at
@@ -191,7 +192,7 @@ def _publish(
     before = live()
     _check_publisher(draft, actor)
     _check_publishable(draft, before)
-    text = _reason(reason or draft.reason)
+    text = reason_given(reason or draft.reason)
     rules = checked(draft.rules)
     version = PolicyVersion.objects.create(
         number=before.version + 1,
@@ -287,12 +288,6 @@ def rules_that_ask(group: str) -> list[str]:
 
 def _groups(rule: Rule) -> frozenset[str]:
     return rule.approve.groups if rule.approve and rule.enabled else frozenset()
-
-
-def _reason(text: str) -> str:
-    if not text.strip() or "\x00" in text:
-        raise Invalid("Give a reason: it is what an auditor will read.")
-    return text.strip()[:400]
 
 
 def draft_target(draft: PolicyDraft) -> Target:

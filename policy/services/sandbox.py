@@ -13,6 +13,7 @@ from audit.registry import EventKind
 from audit.services.record import record
 from core.errors import Invalid
 from core.models import Revision, raise_revision
+from core.reasons import reason_given
 from policy import events
 from policy.models import ApiKey, Environment, SandboxPolicy, Team
 from policy.sandbox import (
@@ -85,7 +86,7 @@ def set_sandbox_policy(
     modes: Sequence[str] = (),
     models: Sequence[str] = (),
     require_model: bool = False,
-    reason: str = "",
+    reason: str,
     actor: Actor,
     at: datetime,
 ) -> SandboxPolicy | None:
@@ -94,6 +95,7 @@ def set_sandbox_policy(
     `limits` are named as in policy.sandbox.LIMITS; an empty list of languages, modes
     or models allows all of them. Raises Invalid.
     """
+    reason = reason_given(reason)
     if sum(bool(item) for item in scope.as_filter.values()) != 1:
         raise Invalid("Choose one environment, team, key or tool.")
     rule = Rule(

@@ -10,6 +10,7 @@ from audit.registry import EventKind
 from audit.services.record import ALLOW, DENY, record
 from core.errors import Denied, Invalid, NotFound
 from core.models import Revision, revisions
+from core.reasons import reason_given
 from policy import events
 from policy.access import Access, standing_of
 from policy.models import Approval, ApprovalRoute, ApprovalVote
@@ -65,14 +66,13 @@ def _decide(
     routes = list(approval.routes.order_by("position"))
     mine = _routes_of(standing_of(actor), approval, routes)
     _check(approval, mine, approve, actor, at)
-    if not reason.strip():
-        raise Invalid("Give a reason: it is what an auditor will read.")
+    said = reason_given(reason)
     vote = ApprovalVote.objects.create(
         approval=approval,
         voter=actor.id,
         label=actor.label[:200],
         approve=approve,
-        reason=reason.strip()[:400],
+        reason=said,
         routes=[route.position for route in mine],
         at=at,
     )

@@ -51,6 +51,7 @@ def gvisor_tool_add(request: Request) -> HttpResponse:
             scope=Scope(tool=form.cleaned_data["tool"]),
             require_gvisor=True,
             limits={},
+            reason=form.cleaned_data["reason"],
             actor=actor_of(request),
             at=now(),
         ),
@@ -68,7 +69,11 @@ def gvisor_tool_remove(request: Request, pk: int) -> HttpResponse:
     """Let a tool be called from anywhere again."""
     found = get_object_or_404(SandboxPolicy.objects.exclude(tool=""), pk=pk)
     set_sandbox_policy(
-        scope=Scope(tool=found.tool), limits={}, actor=actor_of(request), at=now()
+        scope=Scope(tool=found.tool),
+        limits={},
+        reason=request.POST.get("reason", ""),
+        actor=actor_of(request),
+        at=now(),
     )
     messages.success(request, f"{found.tool} no longer needs gVisor.")
     return redirect("environments")

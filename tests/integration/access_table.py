@@ -73,7 +73,7 @@ _CHANNEL = {
     "events": ["approval.requested"],
     "enabled": "on",
 }
-_LEVEL = {"level": "team"}
+_LEVEL = {"level": "team", "reason": "r"}
 _NEW_KEY = {
     "team": "sales",
     "service_account": "agent",
@@ -194,8 +194,8 @@ TABLE = (
     row("POST", "team_sandbox", "S33333+", slug="sales", body={"level": "team"}),
     row("GET", "key_sandbox", "S33333+", pk="@key"),
     row("POST", "key_sandbox", "S33333+", pk="@key", body={"level": "team"}),
-    row("POST", "gvisor_tool_add", "S33333+", body={"tool": "crm.*"}),
-    row("POST", "gvisor_tool_remove", "S33333+", pk="@gvisor_tool"),
+    row("POST", "gvisor_tool_add", "S33333+", body={"tool": "crm.*", **_WHY}),
+    row("POST", "gvisor_tool_remove", "S33333+", pk="@gvisor_tool", body=_WHY),
     row("GET", "personal_keys", "S33+3++"),
     row("POST", "personal_keys", "S33+3++", body={"name": "n", "days": "5"}),
     row("GET", "personal_key_created", "S33+3++"),
@@ -271,8 +271,10 @@ TABLE = (
     row("PUT", "api_environment_sandbox", "S33333+", slug="dev", body=_LEVEL,
         json=True),
     row("GET", "api_gvisor_tools", "S33333+"),
-    row("POST", "api_gvisor_tools", "S33333+", body={"tool": "crm.*"}, json=True),
-    row("DELETE", "api_gvisor_tool", "S33333+", pk="@gvisor_tool", json=True),
+    row("POST", "api_gvisor_tools", "S33333+", body={"tool": "crm.*", **_WHY},
+        json=True),
+    row("POST", "api_gvisor_tool_remove", "S33333+", pk="@gvisor_tool", body=_WHY,
+        json=True),
     row("GET", "api_rules", "S++++3+"),
     row("GET", "api_rules_export", "S++++3+"),
     row("POST", "api_rules_check", "S++++3+", body={"rules": []}, json=True),

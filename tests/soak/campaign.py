@@ -110,7 +110,12 @@ def _seed(url: str) -> tuple[tuple[str, str], dict[str, str]]:
     approver = make_user("bob", (account.team, Membership.Role.APPROVER))
     plain, shared = make_key(account), make_key(account, name="level team")
     set_sandbox_policy(
-        scope=Scope(key=shared.key), level="team", limits={}, actor=ACTOR, at=now()
+        scope=Scope(key=shared.key),
+        level="team",
+        limits={},
+        reason="soak",
+        actor=ACTOR,
+        at=now(),
     )
     return (plain.text, shared.text), session_of(approver)
 

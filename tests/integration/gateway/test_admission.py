@@ -25,7 +25,7 @@ from tests.integration.gateway.test_isolation import Noted
 
 def put(scope: Scope, **asked: Any) -> None:
     asked.setdefault("limits", {})
-    set_sandbox_policy(scope=scope, actor=ACTOR, at=now(), **asked)
+    set_sandbox_policy(scope=scope, reason="r", actor=ACTOR, at=now(), **asked)
 
 
 def dev() -> Scope:

@@ -77,6 +77,7 @@ def test_a_job_has_what_was_set_and_the_run_says_how_it_was_kept_apart(
         level="team",
         require_gvisor=True,
         limits={"calls": 7, "wall_seconds": 3.5},
+        reason="r",
         actor=ACTOR,
         at=now(),
     )
@@ -123,6 +124,7 @@ def test_without_gvisor_a_tool_that_needs_it_is_denied_on_record(
         scope=Scope(tool="trivial.neg*"),
         require_gvisor=True,
         limits={},
+        reason="r",
         actor=ACTOR,
         at=now(),
     )

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.parametrize("era", ERAS)
 def put(world: World, **asked: Any) -> None:
     with world.stack.database():
         scope = Scope(environment=Environment.objects.get(slug="dev"))
-        set_sandbox_policy(scope=scope, limits={}, actor=ACTOR, at=now(), **asked)
+        asked = {"limits": {}, "reason": "r"} | asked
+        set_sandbox_policy(scope=scope, actor=ACTOR, at=now(), **asked)
 
 
 @pytest.fixture

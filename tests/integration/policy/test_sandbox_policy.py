@@ -26,6 +26,7 @@ from tests.builders.identity import (
 )
 
 pytestmark = pytest.mark.django_db
+WHY = {"reason": "ticket 7"}
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def put(
         level=level,
         require_gvisor=gvisor,
         limits=limits,
+        reason="r",
         actor=ACTOR,
         at=AT,
     )
@@ -122,6 +124,7 @@ def test_what_makes_no_sense_is_refused(
             level=level,
             require_gvisor=True,
             limits=limits,
+            reason="r",
             actor=ACTOR,
             at=AT,
         )
@@ -140,7 +143,7 @@ def test_an_administrator_sets_an_environment_on_its_page(
 ) -> None:
     make_environment("dev")
     path = "/settings/environments/dev/sandbox/"
-    sent = {"level": "team", "calls": "50", "wall_seconds": "12.5"}
+    sent = {"level": "team", "calls": "50", "wall_seconds": "12.5", **WHY}
     assert admin.post(path, sent)["Location"] == "/settings/environments/"
     row = SandboxPolicy.objects.get()
     assert (row.level, row.limits) == ("team", {"calls": 50, "wall_seconds": 12.5})
@@ -149,10 +152,10 @@ def test_an_administrator_sets_an_environment_on_its_page(
     form = admin.get(path).content.decode()
     assert 'value="12.5"' in form
     assert "256 MiB unless set" in form
-    refused = admin.post(path, {"calls": "-1"})
-    assert refused.status_code == 422
+    for senseless in ({"calls": "-1", **WHY}, {"calls": "1"}, {"reason": " "}):
+        assert admin.post(path, senseless).status_code == 422
     assert SandboxPolicy.objects.get().limits == {"calls": 50, "wall_seconds": 12.5}
-    assert admin.post(path, {}).status_code == 302
+    assert admin.post(path, WHY).status_code == 302
     assert not SandboxPolicy.objects.exists()
 
 
@@ -163,26 +166,35 @@ def test_a_team_and_a_key_have_the_same_page(admin: Client, cast: Cast) -> None:
         f"/settings/keys/{key.pk}/sandbox/",
     ):
         assert admin.get(path).status_code == 200
-        assert admin.post(path, {"require_gvisor": "on"}).status_code == 302
+        assert admin.post(path, {"require_gvisor": "on", **WHY}).status_code == 302
     assert SandboxPolicy.objects.filter(require_gvisor=True).count() == 2
     assert admin.get("/settings/environments/none/sandbox/").status_code == 404
 
 
 def test_a_tool_is_named_and_let_go_on_the_environments_page(admin: Client) -> None:
-    admin.post("/settings/gvisor-tools/add/", {"tool": "crm.delete_customer"})
+    add = "/settings/gvisor-tools/add/"
+    admin.post(add, {"tool": "crm.delete_customer"})
+    assert not SandboxPolicy.objects.exists()
+    admin.post(add, {"tool": "crm.delete_customer", **WHY})
     row = SandboxPolicy.objects.get()
     assert (row.tool, row.require_gvisor) == ("crm.delete_customer", True)
     assert (
         "crm.delete_customer" in admin.get("/settings/environments/").content.decode()
     )
-    bad = admin.post("/settings/gvisor-tools/add/", {"tool": "crm"}, follow=True)
+    bad = admin.post(add, {"tool": "crm", **WHY}, follow=True)
     assert "names no tools" in bad.content.decode()
-    admin.post(f"/settings/gvisor-tools/{row.pk}/remove/")
+    remove = f"/settings/gvisor-tools/{row.pk}/remove/"
+    assert admin.post(remove).status_code == 422
+    assert SandboxPolicy.objects.exists()
+    admin.post(remove, WHY)
     assert not SandboxPolicy.objects.exists()
+    event = Event.objects.get(name="sandbox_policy.removed")
+    assert json.loads(event.body)["payload"]["reason"] == "ticket 7"
 
 
-def put_json(client: Client, path: str, body: object) -> Any:
-    return client.put(path, json.dumps(body), content_type="application/json")
+def put_json(client: Client, path: str, body: dict[str, Any]) -> Any:
+    sent = json.dumps({**WHY, **body})
+    return client.put(path, sent, content_type="application/json")
 
 
 def test_rest_reads_and_replaces_each_scope(admin: Client, cast: Cast) -> None:
@@ -216,10 +228,12 @@ def test_rest_reads_and_replaces_each_scope(admin: Client, cast: Cast) -> None:
         ({"limits": {"calls": "many"}}, "limits"),
         ({"limits": {"memory_mb": 1}}, "from 32 to 2,048"),
         ({"limits": 5}, "limits"),
+        ({"reason": ""}, "reason"),
+        ({"reason": None}, "reason"),
     ],
 )
 def test_rest_says_what_makes_no_sense(
-    admin: Client, cast: Cast, body: object, words: str
+    admin: Client, cast: Cast, body: dict[str, Any], words: str
 ) -> None:
     answer = put_json(admin, "/api/v1/teams/sales/sandbox/", body)
     assert answer.status_code == 422 or answer.status_code == 400
@@ -230,15 +244,21 @@ def test_rest_says_what_makes_no_sense(
 def test_rest_names_tools_and_lets_them_go(admin: Client) -> None:
     path = "/api/v1/gvisor-tools/"
     sent = {"tool": "crm.delete_*"}
+    unreasoned = admin.post(path, json.dumps(sent), content_type="application/json")
+    assert unreasoned.status_code == 422
+    sent |= WHY
     made = admin.post(path, json.dumps(sent), content_type="application/json")
     assert made.status_code == 201
     (row,) = admin.get(path).json()
     assert (row["tool"], row["id"]) == ("crm.delete_*", made.json()["id"])
-    refused = admin.post(path, '{"tool": "crm"}', content_type="application/json")
+    senseless = json.dumps({"tool": "crm", **WHY})
+    refused = admin.post(path, senseless, content_type="application/json")
     assert "names no tools" in refused.content.decode()
-    assert admin.delete(f"{path}{row['id']}/").status_code == 204
+    remove = f"{path}{row['id']}/remove/"
+    for body, status in (({}, 422), (WHY, 204), (WHY, 404)):
+        answer = admin.post(remove, json.dumps(body), content_type="application/json")
+        assert answer.status_code == status
     assert admin.get(path).json() == []
-    assert admin.delete(f"{path}{row['id']}/").status_code == 404
 
 
 def test_no_key_changes_its_own_limits(client: Client, cast: Cast) -> None:
@@ -297,7 +317,7 @@ def test_what_may_run_is_set_on_the_page_with_a_reason(admin: Client) -> None:
     assert "gpt-5* qwen3-*" in page
     assert "What holds here and why" in page
     assert "<td>environment prod</td>" in page
-    bad = admin.post(path, {"models": "gpt[5]"})
+    bad = admin.post(path, {"models": "gpt[5]", **WHY})
     assert bad.status_code == 422
     assert "is no model" in bad.content.decode()
     assert SandboxPolicy.objects.get().allowed_models == ["gpt-5*", "qwen3-*"]
@@ -337,6 +357,6 @@ def test_rest_sets_the_same_and_shows_what_holds(admin: Client, cast: Cast) -> N
     }
     assert lines["Tool calls"]["set_by"] == ["environment dev"]
     for wrong in ({"languages": ["ruby"]}, {"models": ["a b"]}, {"modes": ["x"]}):
-        refused = admin.put(path, wrong, content_type="application/json")
+        refused = put_json(admin, path, wrong)
         assert refused.status_code == 422
     assert SandboxPolicy.objects.get(team=cast.team).allowed_models == ["gpt-5*"]
