@@ -8,6 +8,7 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from core.clock import now
+from deploy.supervisor import tollgate_commands
 from finops.services.prices import ensure_default_prices
 from gateway.connectors.pool import UpstreamPool
 from gateway.models import Server, Tool
@@ -27,7 +28,7 @@ from tests.builders.identity import (
 )
 from tests.integration.mcp.tasks import gated, held
 from tests.integration.mcp.world import People, World
-from tests.stack import ROOT, Stack, running
+from tests.stack import ROOT, Stack, folder, running
 
 READ_ONLY = ("tools:*", "catalog:read", "runs:read")
 
@@ -114,6 +115,20 @@ def people(world: World) -> People:
             )
         ]
     return People(*made)
+
+
+@pytest.fixture(scope="module")
+def two_runners(world: World) -> Iterator[Stack]:
+    """The stack with a second runner, whose sandboxes are in a folder of its own."""
+    stack = world.stack
+    with folder("runner2") as other:
+        command = list(tollgate_commands(other, stack.port)["runner"])
+        command[command.index("runner@%h")] = "second@%h"
+        stack.spawn("second", ["env", f"TOLLGATE_DATA_DIR={other}", *command])
+        log = stack.data_dir / "log" / "second.log"
+        stack.wait_for(lambda: " ready." in log.read_text(), "the second runner")
+        yield stack
+        stack.kill("second")
 
 
 @pytest.fixture

@@ -1,20 +1,18 @@
 """Quotas over two runner processes, and what an agent is told of them."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from core.clock import now
-from deploy.supervisor import tollgate_commands
 from gateway.models import Run, ToolCall
 from policy.models import ApiKey, Environment, Quota, QuotaRefusal, QuotaUse
 from policy.services.quota_changes import remove_quota
 from tests.builders.identity import ACTOR, make_team
 from tests.builders.quotas import make_quota
 from tests.integration.mcp.world import World
-from tests.stack import Stack, folder
+from tests.stack import Stack
 
 EIGHT_CALLS = """from tools import trivial, ToolError
 
@@ -27,20 +25,6 @@ for number in range(8):
         told = error.details
 return {"passed": passed, "told": told}
 """
-
-
-@pytest.fixture(scope="module")
-def two_runners(world: World) -> Iterator[Stack]:
-    """The stack with a second runner, whose sandboxes are in a folder of its own."""
-    stack = world.stack
-    with folder("runner2") as other:
-        command = list(tollgate_commands(other, stack.port)["runner"])
-        command[command.index("runner@%h")] = "second@%h"
-        stack.spawn("second", ["env", f"TOLLGATE_DATA_DIR={other}", *command])
-        log = stack.data_dir / "log" / "second.log"
-        stack.wait_for(lambda: " ready." in log.read_text(), "the second runner")
-        yield stack
-        stack.kill("second")
 
 
 @pytest.mark.parametrize("level", ["key", "team", "organization", "tool", "all"])
