@@ -1,5 +1,6 @@
 """Approval gates: bound to one call, decided by somebody else, used once."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from audit.models import Event
 from core.clock import now
 from core.errors import Denied
+from core.models import Revision, raise_revision
 from gateway.models import Run, Server, Tool
 from gateway.sandbox.api import Usage
 from gateway.services import cancel, catalog, gate, holds, sweep
@@ -15,8 +17,9 @@ from gateway.services.invoke import invoke
 from policy.models import Approval, User
 from policy.principal import Principal
 from policy.services.approvals import ApprovalClosed
-from tests.builders.catalog import make_grant
+from tests.builders.catalog import make_grant, make_version
 from tests.builders.identity import ACTOR, actor_of, make_team, make_user
+from tests.builders.policy import make_version as make_rules
 from tests.integration.gateway.conftest import Hold, held_again
 from tests.integration.gateway.test_durable import ADD, Upstream, crashing
 
@@ -85,6 +88,39 @@ def test_an_approval_is_for_exactly_one_call(
     assert error is not None
     assert error.code == "not_approved"
     assert upstream.effects == []
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("argument", "given for another call"),
+        ("policy", "given for another call"),
+        ("definition", "given for another call"),
+        ("time", "expired before the call"),
+    ],
+)
+def test_what_changes_between_the_approval_and_the_call_refuses_it(
+    agent: Principal, gated: Tool, hold: Hold, change: str, why: str
+) -> None:
+    holder, upstream, approval = _ask(agent, hold)
+    _decide(approval, approve=True)
+    call = replace(ADD, arguments={"a": 2, "b": 4}) if change == "argument" else ADD
+    if change == "policy":
+        make_rules({"id": "ask", "effect": "require_approval"})
+    if change == "definition":
+        make_version(gated, input_schema={"type": "object"}, output_schema={})
+        raise_revision(Revision.CATALOG)
+    if change == "time":
+        Approval.objects.filter(pk=approval.pk).update(expires_at=now())
+    error = invoke(held_again(holder), call).error
+    assert error is not None
+    assert error.code == "not_approved"
+    assert why in error.message
+    assert upstream.effects == []
+    refused = Event.objects.get(name="call.refused", run=holder.run)
+    assert (refused.decision, refused.step) == ("deny", 1)
+    assert why in refused.body
+    assert not Event.objects.filter(name="approval.used").exists()
 
 
 def test_nobody_approves_their_own_and_nothing_is_decided_twice(
