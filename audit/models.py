@@ -65,3 +65,74 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.uid} {self.name}"
+
+
+class Leaf(models.Model):
+    """An event's place in the tree. Its hash is that of the event's body alone."""
+
+    index = models.BigIntegerField(primary_key=True)
+    event_id = models.BigIntegerField(unique=True)
+    event_at = models.DateTimeField()
+    hash = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"leaf {self.index}"
+
+
+class TreeNode(models.Model):
+    """The hash of the ``index``-th 256 ** ``level`` leaves, for proofs in few reads."""
+
+    pk = models.CompositePrimaryKey("level", "index")
+    level = models.SmallIntegerField()
+    index = models.BigIntegerField()
+    hash = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"node {self.level}/{self.index}"
+
+
+class Checkpoint(models.Model):
+    """A signed statement of how many leaves there are and what they hash to.
+
+    Every event of a transaction before ``horizon`` was sealed by then.
+    """
+
+    size = models.BigIntegerField(primary_key=True)
+    root = models.BinaryField()
+    note = models.TextField()
+    at = models.DateTimeField(db_index=True)
+    horizon = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"checkpoint of {self.size}"
+
+
+class Verification(models.Model):
+    """What one verification of the trail found, between two sizes of the tree."""
+
+    kind = models.CharField(max_length=20)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+    first = models.BigIntegerField()
+    size = models.BigIntegerField()
+    sealed_at = models.DateTimeField(null=True)
+    events = models.BigIntegerField()
+    integrity = models.CharField(max_length=12)
+    completeness = models.CharField(max_length=12)
+    anchoring = models.CharField(max_length=12)
+    keys = models.JSONField()
+    findings = models.JSONField()
+    by = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return f"{self.kind} verification up to {self.size}"
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return (self.ended_at - self.started_at).total_seconds()
