@@ -219,6 +219,7 @@ SPECTACULAR_SETTINGS = {
         "DeciderKindEnum": "policy.models.approval.ApprovalRoute.Kind",
         "DraftStateEnum": "policy.models.rules.PolicyDraft.State",
         "EffectEnum": "gateway.models.catalog.Effect",
+        "IdempotencyEnum": "gateway.models.catalog.Idempotency",
         "QuotaStateEnum": [("ok", "ok"), ("near", "near"), ("full", "full")],
         "RunModeEnum": "gateway.models.runs.Run.Mode",
         "RunStatusEnum": "gateway.models.runs.Run.Status",

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from gateway.api import grants, holds, policy, views
+from gateway.api import grants, holds, policy, reach, tool_settings, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/servers/", views.ServerList.as_view(), name="api_servers"),
@@ -11,6 +11,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/v1/tools/<slug:server>/<slug:name>/",
         views.ToolDetail.as_view(),
         name="api_tool",
+    ),
+    path(
+        "api/v1/tools/<slug:server>/<slug:name>/settings/",
+        tool_settings.ToolSettings.as_view(),
+        name="api_tool_settings",
     ),
     path("api/v1/runs/", views.RunList.as_view(), name="api_runs"),
     path("api/v1/runs/<slug:uid>/", views.RunDetail.as_view(), name="api_run"),
@@ -45,6 +50,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="api_outcome_resolve",
     ),
     path("api/v1/policy/explain/", policy.Explain.as_view(), name="api_explain"),
+    path("api/v1/policy/reach/", reach.ReachList.as_view(), name="api_reach"),
+    path(
+        "api/v1/policy/callers/<slug:server>/<slug:name>/",
+        reach.CallerList.as_view(),
+        name="api_callers",
+    ),
     path("api/v1/policy/hits/", policy.RuleHits.as_view(), name="api_rule_hits"),
     path(
         "api/v1/policy/drafts/<slug:uid>/replay/",

@@ -1,6 +1,6 @@
 """What a team, role or key can call, and who can call a tool: with through what."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,12 +9,15 @@ from core.errors import NotFound
 from core.models import Revision, revisions
 from gateway.catalog import Catalog, CatalogTool, Held, catalog_at, held_by
 from gateway.models import Tool
-from gateway.selectors.grants import Grant, grants_on_tool
+from gateway.selectors.grants import Grant, grants_on_tool, role_name
 from policy import scopes
 from policy.access import IDENTITY_READ
-from policy.holders import ROLE, TEAM, Holder, holders_of
-from policy.models import ApiKey, Membership
+from policy.holders import ROLE, TEAM, Holder, holders_of, parse
+from policy.models import ApiKey, Membership, Team
+from policy.selectors import environments, visible_team
 from policy.services.keys import principal_of
+
+CALLER_COLUMNS = ("kind", "caller", "team", "environment", "through")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,53 @@ class Reach:
     @property
     def callable(self) -> int:
         return sum(tool.in_scope for tool in self.tools)
+
+    def named(self, words: str) -> list[Reachable]:
+        """Those that have every word in their names."""
+        wanted = words.lower().replace("\x00", "").split()
+        return [one for one in self.tools if all(word in one.name for word in wanted)]
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What was asked for, of whom: a key, a team or a role."""
+
+    environment: str
+    reach: Reach
+    key: ApiKey | None = None
+    holder: Holder | None = None
+    team: Team | None = None
+    role: str = ""
+
+
+def reached(
+    rights: Rights, *, key: str = "", holder: str = "", environment: str = ""
+) -> Reached:
+    """What a key (by its number) or a holder can call. Raises NotFound."""
+    if key:
+        found = key_visible(rights, key)
+        return Reached(found.environment.slug, reach_of_key(found), key=found)
+    who = parse(holder)
+    if who is None or who.environment:
+        raise NotFound("Ask for a team, a role or a key: start from the matrix.")
+    place = place_named(environment)
+    if who.kind == TEAM:
+        team = visible_team(rights, who.name)
+        return Reached(place, reach_of(who, place), holder=who, team=team)
+    if who.name not in Membership.Role.values:
+        raise NotFound(f"There is no role {who.name}.")
+    role = role_name(who.name)
+    return Reached(place, reach_of(who, place), holder=who, role=role)
+
+
+def place_named(slug: str = "") -> str:
+    """An environment, else the first one. Raises NotFound."""
+    places = environments()
+    found = places.filter(slug=slug.replace("\x00", "")) if slug else places
+    place = found.values_list("slug", flat=True).first()
+    if place is None:
+        raise NotFound("There is no such environment: look under Settings.")
+    return place
 
 
 def reach_of(holder: Holder, environment: str) -> Reach:
@@ -111,6 +161,20 @@ class Callers:
     keys: tuple[ApiKey, ...]
     out_of_scope: int
     people: tuple[Membership, ...]
+
+    def rows(self) -> Iterator[list[str]]:
+        """Each grant, key and person, by ``CALLER_COLUMNS``."""
+        for grant in self.grants:
+            on = f"{grant.kind} {grant.key}" if grant.kind else "the tool itself"
+            place = grant.holder.environment or "every environment"
+            team = grant.holder.name if grant.holder.kind == TEAM else ""
+            yield [f"{grant.holder.kind} grant", grant.name, team, place, on]
+        for key in self.keys:
+            account = key.service_account
+            label = f"{account.name}: {key.name} ({key.prefix}…)"
+            yield ["key", label, account.team.slug, key.environment.slug, "its team"]
+        for person in self.people:
+            yield ["person", person.user.username, person.team.slug, "", person.role]
 
 
 def callers_of(

@@ -18,10 +18,11 @@ from gateway.models import Server
 from gateway.selectors import matrix
 from gateway.selectors.grants import subject_named
 from gateway.selectors.matrix import Asked, Column, Line
+from gateway.selectors.reach import place_named
 from gateway.selectors.servers import server_named
 from gateway.services import access
 from gateway.services.access import CALL_SERVER
-from gateway.views.reach import environment_named, environment_tabs
+from gateway.views.reach import environment_tabs
 from policy.access import POLICY_ADMIN, POLICY_READ
 from policy.holders import Holder, parse
 from policy.web import Request, actor_of, refuse, requires
@@ -60,7 +61,7 @@ def _asked(request: Request) -> Asked:
         for name in ("environment", "team", "server", "tool")
     }
     if words["environment"]:
-        environment_named(words["environment"])
+        place_named(words["environment"])
     if words["server"]:
         server_named(words["server"])
     return Asked(**words)
