@@ -131,6 +131,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 REPORT_TIME_ZONE = env.text("TOLLGATE_REPORT_TIME_ZONE", "UTC")
 CURRENCY = env.text("TOLLGATE_CURRENCY", "USD")
+# Whose installation this is, on printed reports; the public address where unset.
+ORGANISATION = env.text("TOLLGATE_ORGANISATION")
 USE_THOUSAND_SEPARATOR = True
 
 STATIC_URL = "static/"

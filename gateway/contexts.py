@@ -1,6 +1,6 @@
 """What every page's frame needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -79,7 +79,13 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
             Place("Prices", "prices", "receipt-2", "b", can.COSTS_READ),
         ),
     ),
-    ("Audit", (Place("Events", "audit", "shield-check", "a", can.AUDIT_READ),)),
+    (
+        "Audit",
+        (
+            Place("Events", "audit", "shield-check", "a", can.AUDIT_READ),
+            Place("Reports", "audit_reports", "list-details", "f", can.AUDIT_READ),
+        ),
+    ),
     (
         "Settings",
         (
@@ -117,6 +123,10 @@ def _all_sections(access: Access, path: str) -> tuple[Section, ...]:
 
 
 def _sections(access: Access, path: str) -> Iterator[Section]:
+    urls = [
+        url for _, places in _PLACES for one in places if (url := _url(one.url_name))
+    ]
+    current = _current(urls, path)
     for label, places in _PLACES:
         links = tuple(
             Link(
@@ -124,7 +134,7 @@ def _sections(access: Access, path: str) -> Iterator[Section]:
                 url,
                 place.icon,
                 place.key,
-                _is_current(url, path),
+                url == current,
                 _count(place, access),
             )
             for place in places
@@ -140,12 +150,12 @@ def _count(place: Place, access: Access) -> int:
     return count_waiting(access, at=now()) if place.url_name == "approvals" else 0
 
 
-def _is_current(url: str, path: str) -> bool:
-    """Whether ``path`` is this place or below it; prices are not below costs."""
-    if url == "/":
-        return path == "/"
-    below = path.startswith(url)
-    return below and not (url == "/costs/" and path.startswith("/costs/prices/"))
+def _current(urls: Iterable[str], path: str) -> str:
+    """The place that ``path`` is, or is below: the nearest one; "" for none."""
+    above = (
+        url for url in urls if path == url or (url != "/" and path.startswith(url))
+    )
+    return max(above, key=len, default="")
 
 
 def _url(name: str) -> str:

@@ -6,6 +6,7 @@ from gateway.api.urls import urlpatterns as api_urls
 from gateway.views import (
     access,
     approvals,
+    audit_reports,
     catalog_grants,
     catalog_servers,
     catalog_tools,
@@ -107,6 +108,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="draft_rule_remove",
     ),
     path("settings/system/", system.system, name="system"),
+    path("audit/reports/", audit_reports.audit_reports, name="audit_reports"),
+    path("audit/reports/<slug:slug>/", audit_reports.audit_report, name="audit_report"),
     path("policy/access/", access.access_matrix, name="access"),
     path("policy/access/reach/", reach.access_reach, name="access_reach"),
     path(

@@ -19,6 +19,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from audit.models import Event
 from core.clock import now
 from finops.services.prices import ensure_default_prices
+from gateway.selectors.audit_reports import REPORTS
 from policy.routing import DEFAULT, Audience, Route
 from tests.builders.catalog import make_grant, make_server, make_tool, make_version
 from tests.builders.holds import make_approval, make_group
@@ -180,6 +181,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         f"/runs/{run.uid}/",
         f"/playground/?run={failed.uid}",
         f"/audit/{event.uid}/",
+        *(f"/audit/reports/{report.slug}/?period=90d" for report in REPORTS),
         *asked,
     )
 

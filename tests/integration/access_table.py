@@ -226,6 +226,8 @@ TABLE = (
     # Audit
     row("GET", "audit", "S333+3+"),
     row("GET", "event", "S333+3+", uid="@event"),
+    row("GET", "audit_reports", "S333+3+"),
+    row("GET", "audit_report", "S333+3+", slug="denied"),
     # REST API, as people with a session
     row("GET", "api_schema", "S++++++"),
     row("GET", "api_servers", "S++++++"),
