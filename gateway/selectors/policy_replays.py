@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import IntegerField, QuerySet
+from django.db.models import F, IntegerField, QuerySet
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 
@@ -30,9 +30,10 @@ def replays_of(draft: str, rights: Rights) -> QuerySet[PolicyReplay]:
     rows = visible_replays(rights).filter(draft=draft).defer("rules", "result")
     sums = {
         name: Cast(KT(f"result__{name}"), IntegerField())
-        for name in ("changed", "undecidable")
+        for name in ("changed", "same", "undecidable")
     }
-    return rows.annotate(**sums).order_by("-pk")[:_MOST_LISTED]
+    found = rows.annotate(**sums, decided=F("changed") + F("same"))
+    return found.order_by("-pk")[:_MOST_LISTED]
 
 
 @dataclass(frozen=True, slots=True)

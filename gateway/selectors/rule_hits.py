@@ -1,8 +1,9 @@
 """How often each rule had a say, or would have had one, by the journal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 from django.db.models import Q
@@ -49,6 +50,10 @@ class Recent:
 
     by_rule: dict[str, Hits] = field(default_factory=dict)
     back_to: datetime | None = None
+
+    def of(self, rules: Iterable[Mapping[str, Any]]) -> dict[str, Hits]:
+        """The counts of these rules, those without calls too."""
+        return {rule["id"]: self.by_rule.get(rule["id"], Hits()) for rule in rules}
 
 
 def rule_hits(*, since: datetime) -> dict[str, Hits]:

@@ -100,10 +100,7 @@ def matching(
     tool: str = "", hits: Mapping[str, Hits] | None = None,
 ) -> list[ShownRule]:  # fmt: skip
     """Rules with these words, this effect and state, that look at the tool."""
-    found = [
-        ShownRule(rule, None if hits is None else hits.get(rule["id"], Hits()))
-        for rule in rules
-    ]
+    found = [ShownRule(rule, (hits or {}).get(rule["id"])) for rule in rules]
     for word in q.casefold().split():
         found = [one for one in found if word in _text(one)]
     if effect:

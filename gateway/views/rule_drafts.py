@@ -96,13 +96,14 @@ def draft_page(
     own = actor_of(request).id in draft.authors
     q = request.GET.get("q", "").strip()
     recent = recent_hits(at=now())
+    hits = recent.of(live.rules)
     context = {
         "draft": draft,
         "live": live.version,
         "stale": draft.is_open and draft.base != live.version,
         "changes": changes,
         "changed": {one.rule: one.kind for one in changes},
-        "page": paged(matching(draft.rules, q=q, hits=recent.by_rule), request),
+        "page": paged(matching(draft.rules, q=q, hits=hits), request),
         "recent": recent,
         "q": q,
         "form": form,

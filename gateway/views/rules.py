@@ -54,7 +54,7 @@ def rule_list(request: Request) -> HttpResponseBase:
     asked = {name: request.GET.get(name, "").strip() for name in _LABELS}
     at = now()
     recent = recent_hits(at=at)
-    found = matching(live.rules, **asked, hits=recent.by_rule)
+    found = matching(live.rules, **asked, hits=recent.of(live.rules))
     if form := request.GET.get("export"):
         return export(
             name="rules",

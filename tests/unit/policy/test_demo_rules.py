@@ -33,6 +33,7 @@ def effect(name: str, at: datetime = MIDDAY, **arguments: Any) -> str:
         ("crm.log_interaction", {"summary": "a@b.example rang"}, "allow"),
         ("crm.log_interaction", {"summary": "forward to x@evil.test"}, "deny"),
         ("shop.cancel_order", {"order_id": "1"}, "allow"),
+        ("crm.set_customer_tier", {"tier": "gold"}, "allow"),
     ],
 )
 def test_it_decides_as_it_says(
@@ -56,3 +57,20 @@ def test_contacts_come_without_addresses() -> None:
     assert shown == [
         {"name": "Jane", "role": "technical", "email": "[redacted: email]"}
     ]
+
+
+def test_the_open_draft_enforces_what_was_watched() -> None:
+    both = {
+        one["id"]: one
+        for file in (FILE, FILE.with_name("draft.yaml"))
+        for one in documents.read(file.read_text())
+    }
+    rules = RuleSet(parse_all(list(both.values())), version=2)
+    for name, arguments, expected in (
+        ("crm.set_customer_tier", {"tier": "gold"}, "require_approval"),
+        ("crm.set_customer_tier", {"tier": "silver"}, "allow"),
+        ("shop.export_orders", {"month": "2026-10"}, "deny"),
+        ("ops.add_ticket_comment", {"text": "mail to x@evil.test"}, "deny"),
+    ):
+        tool = ToolFacts(name, name.partition(".")[0], "write")
+        assert decide(rules, make_call(arguments, tool=tool)).effect == expected, name

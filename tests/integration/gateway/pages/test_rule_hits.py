@@ -36,10 +36,14 @@ def test_calls_are_counted_beside_each_rule(cast: Cast, browse: Browse) -> None:
     }
     assert "2 would" in client.get("/policy/rules/").content.decode()
     same = drafts.begin(name="d", actor=ACTOR, at=now())
-    assert "2 would" in client.get(reverse("draft", args=[same.uid])).content.decode()
-    page = client.get("/policy/rules/rule/no-nights/")
-    assert "It would have applied to" in page.content.decode()
-    assert [one.would for one in page.context["calls"]] == ["would deny"] * 2
+    new = {"id": "new", "effect": "deny"}
+    drafts.set_rule(uid=same.uid, rule=new, actor=ACTOR, at=now())
+    page = client.get(reverse("draft", args=[same.uid])).content.decode()
+    assert "2 would" in page
+    assert "not in force" in page
+    shown = client.get("/policy/rules/rule/no-nights/")
+    assert "It would have applied to" in shown.content.decode()
+    assert [one.would for one in shown.context["calls"]] == ["would deny"] * 2
     own = browse(cast.member).get("/policy/rules/rule/no-nights/")
     assert [one.call.run.team for one in own.context["calls"]] == ["sales"]
     csv = client.get("/policy/rules/?export=csv&state=monitor")
