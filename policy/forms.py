@@ -7,6 +7,7 @@ from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.validators import UnicodeUsernameValidator
 
+from core.forms import TollgateForm as TollgateForm
 from policy import scopes
 from policy.models import (
     Environment,
@@ -16,26 +17,6 @@ from policy.models import (
     Team,
     User,
 )
-
-
-class TollgateForm(forms.Form):
-    """A form whose controls look like the rest of the page."""
-
-    required_css_class = "required"
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            widget = field.widget
-            if isinstance(widget, forms.CheckboxSelectMultiple):
-                continue
-            if isinstance(widget, forms.CheckboxInput):
-                kind = "form-check-input"
-            elif isinstance(widget, forms.Select):
-                kind = "form-select"
-            else:
-                kind = "form-control"
-            widget.attrs.setdefault("class", kind)
 
 
 class SignInForm(TollgateForm):
