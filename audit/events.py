@@ -8,3 +8,17 @@ LIST_EXPORTED = kind("list.exported", "{actor} exported {target} as {form}")
 RESTORED = kind("audit.restored", "A restore of the trail was accepted: {reason}")
 VERIFIED = kind("audit.verified", "{actor} verified the trail: {verdict}")
 EVIDENCE = kind("audit.evidence", "{actor} downloaded evidence on {events} events")
+SINK_CREATED = kind("sink.created", "{actor} added audit sink {target}")
+SINK_CHANGED = kind("sink.changed", "{actor} changed audit sink {target}")
+SINK_PAUSED = kind("sink.paused", "{actor} paused audit sink {target}: {reason}")
+SINK_RESUMED = kind("sink.resumed", "{actor} resumed audit sink {target}")
+SINK_REMOVED = kind("sink.removed", "{actor} removed audit sink {target}: {reason}")
+SINK_TESTED = kind("sink.tested", "{actor} tested audit sink {target}: {outcome}")
+SINK_FAILING = kind("sink.failing", "Audit sink {target} takes nothing: {error}")
+SINK_RECOVERED = kind("sink.recovered", "Audit sink {target} takes events again")
+SINK_REFUSED = kind(
+    "sink.refused_events", "Audit sink {target} refused events, which are kept: {error}"
+)
+LETTERS_RESENT = kind(
+    "sink.resent", "{actor} had {letters} dead letters of {target} sent again"
+)

@@ -3,6 +3,8 @@
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
+from core.secrets import unseal
+
 
 class EventQuerySet(models.QuerySet["Event"]):
     def newest_first(self) -> "EventQuerySet":
@@ -136,3 +138,88 @@ class Verification(models.Model):
     def seconds(self) -> float:
         """How long it took."""
         return (self.ended_at - self.started_at).total_seconds()
+
+
+class Sink(models.Model):
+    """A receiver that is told of every sealed event, at least once and in order.
+
+    ``cursor`` is the next index to deliver, ``anchored`` the size of the last
+    checkpoint that was. ``secret`` holds the sealed secrets by name. ``failures`` are
+    those in a row, since ``failing_since``; ``retry_at`` is the end of the pause.
+    """
+
+    name = models.CharField(max_length=60, unique=True)
+    kind = models.CharField(max_length=10)
+    form = models.CharField(max_length=10)
+    options = models.JSONField(default=dict)
+    secret = models.BinaryField(null=True)
+    enabled = models.BooleanField(default=True)
+    cursor = models.BigIntegerField(default=0)
+    anchored = models.BigIntegerField(default=0)
+    delivered = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)
+    failing_since = models.DateTimeField(null=True)
+    retry_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=300, blank=True)
+    last_failed_at = models.DateTimeField(null=True)
+    last_delivered_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def owner(self) -> str:
+        """What its sealed secrets are bound to."""
+        return f"audit_sink:{self.pk}"
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The secrets in clear; for transports alone. Raises SealBroken."""
+        if not self.secret:
+            return {}
+        opened: dict[str, str] = unseal(bytes(self.secret), owner=self.owner)
+        return opened
+
+
+class DeadLetter(models.Model):
+    """An event or checkpoint that a sink refused while it took others.
+
+    It holds all that is needed to send it again, also when its month was dropped.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        QUEUED = "queued"
+        DELIVERED = "delivered"
+
+    sink = models.ForeignKey(Sink, on_delete=models.PROTECT, related_name="dead")
+    position = models.BigIntegerField()
+    uid = models.CharField(max_length=60)
+    at = models.DateTimeField()
+    name = models.CharField(max_length=60)
+    summary = models.CharField(max_length=400)
+    body = models.TextField()
+    hash = models.CharField(max_length=64)
+    error = models.CharField(max_length=300)
+    attempts = models.PositiveIntegerField(default=1)
+    state = models.CharField(max_length=10, choices=State.choices, default="waiting")
+    created_at = models.DateTimeField()
+    delivered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "audit_deadletter"
+        constraints = [
+            models.UniqueConstraint(fields=["sink", "uid"], name="deadletter_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["sink", "id"],
+                name="deadletter_open",
+                condition=~models.Q(state="delivered"),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.uid} {self.state}"

@@ -261,7 +261,7 @@ RESULT_DAYS = env.number("TOLLGATE_RESULT_DAYS", 30)
 APPROVAL_SECONDS = env.number("TOLLGATE_APPROVAL_SECONDS", 86_400)
 # One message to one receiver may take this long in all.
 NOTIFY_SECONDS = env.number("TOLLGATE_NOTIFY_SECONDS", 5)
-# Hosts and networks inside the perimeter that webhooks may be sent to.
+# Hosts and networks inside the perimeter that webhooks and sinks may reach.
 WEBHOOK_PRIVATE_HOSTS = env.words("TOLLGATE_WEBHOOK_PRIVATE_HOSTS")
 # Without a host no mail is sent, and its messages say so.
 EMAIL_HOST = env.text("TOLLGATE_EMAIL_HOST")
@@ -279,6 +279,10 @@ AUDIT_ORIGIN = env.text("TOLLGATE_AUDIT_ORIGIN") or env.without_scheme(
 )
 AUDIT_KEY_FILES = env.words("TOLLGATE_AUDIT_KEY_FILE")
 AUDIT_SIGNER = env.text("TOLLGATE_AUDIT_SIGNER")
+# Where sinks that are files are written.
+AUDIT_SINK_DIR = env.text("TOLLGATE_AUDIT_SINK_DIR", str(DATA_DIR / "audit"))
+# One batch to one sink may take this long in each of its steps.
+SINK_SECONDS = env.number("TOLLGATE_SINK_SECONDS", 10)
 AUDIT_TRUSTED_KEYS = env.words("TOLLGATE_AUDIT_TRUSTED_KEYS")
 AUDIT_ANCHOR_FILE = env.text(
     "TOLLGATE_AUDIT_ANCHOR", str(DATA_DIR / "audit" / "last-checkpoint")

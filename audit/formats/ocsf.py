@@ -37,6 +37,7 @@ _CATEGORIES = {
 }
 _SEVERITIES = ("Unknown", "Informational", "Low", "Medium", "High", "Critical")
 _SUCCESS, _FAILURE = 1, 2
+_KEPT = ("payload", "before", "after", "reasons", "run", "step", "policy_version")
 _USER_TYPES = {"user": 1, "system": 3, "service_account": 4}
 _POLICY = 5
 _USER_NAME, _IP = 4, 2
@@ -180,7 +181,7 @@ def _unmapped(item: Sealed) -> Json:
     """What the schema has no place for; ``leaf`` ties the record to the tree."""
     facts = item.facts
     kept: Json = {"index": item.index, "leaf": item.leaf}
-    for name in ("payload", "before", "after", "reasons", "run", "step"):
+    for name in _KEPT:
         if facts.get(name) not in (None, "", [], {}):
             kept[name] = facts[name]
     for name in ("team", "environment", "key"):
@@ -190,7 +191,7 @@ def _unmapped(item: Sealed) -> Json:
 
 
 def _trace_id(facts: Json) -> str:
-    return str(facts.get("trace_id") or facts["actor"].get("trace_id") or "")
+    return str(facts["actor"].get("trace_id") or "")
 
 
 def _product() -> Json:

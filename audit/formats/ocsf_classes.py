@@ -138,8 +138,25 @@ MAPPINGS: dict[str, Mapping] = {
     "scope.refused": Mapping(API, OTHER, LOW),
     "access.denied": Mapping(API, OTHER, LOW),
     "results.forgotten": Mapping(API, _DELETE),
+    # The trail's own sinks
+    **_entities(
+        "sink",
+        created=_CREATE,
+        changed=_UPDATE,
+        paused=12,
+        resumed=13,
+        removed=_DELETE,
+        tested=OTHER,
+        resent=OTHER,
+    ),
+    "sink.failing": Mapping(FAULT, 1, HIGH),
+    "sink.recovered": Mapping(FAULT, OTHER),
+    "sink.refused_events": Mapping(FAULT, 1, HIGH),
     # Reading it all
     "audit.exported": Mapping(API, _READ),
+    "audit.evidence": Mapping(API, _READ),
+    "audit.verified": Mapping(API, _READ),
+    "audit.restored": Mapping(LIFECYCLE, OTHER, HIGH),
     "list.exported": Mapping(API, _READ),
     "costs.exported": Mapping(API, _READ),
 }

@@ -119,11 +119,10 @@ def test_a_denied_call_says_so_in_ocsf() -> None:
 
 
 def test_a_trace_is_named_where_the_event_has_one() -> None:
-    item = sealed(known()["call.ended"], **FULL)
-    facts = item.facts | {"trace_id": "0af7651916cd43dd8448eb211c80319c"}
-    traced = replace(item, body=canonical(facts).decode())
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    traced = sealed(known()["call.ended"], actor=replace(AGENT, trace_id=trace), **FULL)
     assert problems(ocsf.render(traced)) == []
-    assert ocsf.as_dict(traced)["trace"] == {"uid": "0af7651916cd43dd8448eb211c80319c"}
+    assert ocsf.as_dict(traced)["trace"] == {"uid": trace}
 
 
 def test_a_checkpoint_is_valid_ocsf_and_can_be_read_back() -> None:
