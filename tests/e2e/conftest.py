@@ -21,16 +21,22 @@ from core.clock import now
 from finops.services.prices import ensure_default_prices
 from gateway.selectors.audit_reports import REPORTS
 from policy.routing import DEFAULT, Audience, Route
+from policy.services import drafts
 from tests.builders.catalog import make_grant, make_server, make_tool, make_version
 from tests.builders.holds import make_approval, make_group
 from tests.builders.identity import (
+    ACTOR,
     AT,
     Cast,
+    make_account,
     make_cast,
     make_environment,
+    make_key,
     make_personal_key,
 )
 from tests.builders.notifications import make_channel, make_message
+from tests.builders.policy import make_version as make_policy
+from tests.builders.quotas import make_quota
 from tests.builders.runs import make_call, make_run, make_task
 from tests.stack import Stack, running
 
@@ -161,7 +167,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         run = make_run(task=task, team="sales", at=at, value=[1], stdout="1 row\n")
         make_call(run)
         make_run(team="sales", at=at, status="running")
-        asked = [*_approvals(people), *_channel(people)]
+        asked = [*_approvals(people), *_channel(people), *_policy(people)]
         event = Event.objects.order_by("-pk").first()
     assert event is not None
     return (
@@ -180,6 +186,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         f"/runs/{failed.uid}/",
         f"/runs/{run.uid}/",
         f"/playground/?run={failed.uid}",
+        f"/policy/explain/?run={failed.uid}&step=1",
         f"/audit/{event.uid}/",
         *(f"/audit/reports/{report.slug}/?period=90d" for report in REPORTS),
         *asked,
@@ -220,6 +227,50 @@ def _channel(people: Cast) -> tuple[str, ...]:
     later = now() + timedelta(hours=1)
     make_message(channel, state="queued", attempts=2, next_at=later)
     return f"/settings/notifications/{channel.pk}/", "/settings/notifications/add/"
+
+
+def _policy(people: Cast) -> tuple[str, ...]:
+    """Rules that select nothing, a draft that changes each, quotas, sandbox policy."""
+    watch = {
+        "id": "watch-tiers",
+        "title": "Who sets tiers?",
+        "mode": "monitor",
+        "effect": "deny",
+        "select": {"tools": ["billing.set_*"]},
+        "when": "has(args.tier) && args.tier > 2",
+        "message": "Tiers are set by people.",
+    }
+    ask = {
+        "id": "ask-directors",
+        "enabled": False,
+        "effect": "require_approval",
+        "approve": {"group": "refund-board", "quorum": 2},
+    }
+    make_policy(watch, ask)
+    live = make_policy({**watch, "title": "Who sets high tiers?"}, ask)
+    limit = {"id": "few", "effect": "limit", "limit": {"calls_per_run": 9},
+             "select": {"servers": ["billing"]}}  # fmt: skip
+    changed = [{**watch, "mode": "enforce"}, limit]
+    draft = drafts.begin(name="tiers", rules=changed, actor=ACTOR, at=now())
+    quota = make_quota(1_000, team=people.team, window="day", tool="billing.*")
+    key = make_key(make_account(people.team, "billing-agent")).key
+    rules = "/policy/rules/"
+    return (
+        f"{rules}upload/",
+        f"{rules}rule/watch-tiers/",
+        f"{rules}versions/",
+        f"{rules}versions/{live.number}/",
+        f"{rules}drafts/{draft.uid}/",
+        f"{rules}drafts/{draft.uid}/add/?tools=billing.set_tier",
+        f"{rules}drafts/{draft.uid}/rules/watch-tiers/",
+        f"{rules}drafts/{draft.uid}/replay/",
+        f"/policy/access/reach/?key={key.pk}",
+        "/policy/access/reach/?holder=role:admin",
+        "/policy/quotas/add/?team=sales",
+        f"/policy/quotas/{quota.pk}/",
+        "/settings/teams/sales/sandbox/",
+        f"/settings/keys/{key.pk}/sandbox/",
+    )
 
 
 def visit(
