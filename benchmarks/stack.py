@@ -42,12 +42,12 @@ class Stack:
     def start(self) -> None:
         """Start all of it on an empty database. Raises StackError, EnginesError."""
         # Never anybody's real database.
-        for name in ("DATABASE_URL", "REDIS_URL"):
+        for name in ("DATABASE_URL", "TOLLGATE_OWNER_DATABASE_URL", "REDIS_URL"):
             os.environ.pop(name, None)
         if not PEER_PYTHON.exists():
             raise StackError("The peers are not installed: run bin/setup --bench.")
         shutil.rmtree(self.data_dir / "postgres", ignore_errors=True)
-        self._engines = Engines(self.data_dir, label="the benchmark")
+        self._engines = Engines(self.data_dir, label="the benchmark", roles=True)
         urls = self._engines.start()
         taken: set[int] = set()
         for number, name in enumerate(("web", "tools", "fastmcp", "fastmcp-proxy")):
@@ -59,6 +59,7 @@ class Stack:
         self.env = {
             **os.environ,
             "DATABASE_URL": urls.database_url,
+            "TOLLGATE_OWNER_DATABASE_URL": urls.owner_database_url,
             "REDIS_URL": urls.redis_url,
             "TOLLGATE_DATA_DIR": str(self.data_dir),
             "TOLLGATE_PORT": str(self.ports["web"]),

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -60,6 +60,18 @@ def engines(data_dir: Path) -> Mapping[str, str]:
     except FileNotFoundError:
         return {}
     return found
+
+
+def role(url: str) -> str:
+    """The user that a ``postgresql://`` URL names."""
+    return unquote(urlsplit(url).username or "")
+
+
+def as_role(url: str, name: str) -> str:
+    """The URL with another user, who needs no password."""
+    parts = urlsplit(url)
+    _, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{quote(name)}@{host}").geturl()
 
 
 def database(url: str) -> dict[str, object]:

@@ -31,7 +31,15 @@ CSRF_TRUSTED_ORIGINS = env.words("TOLLGATE_TRUSTED_ORIGINS")
 PUBLIC_URL = env.text("TOLLGATE_PUBLIC_URL", f"http://127.0.0.1:{PORT}")
 
 _engines = env.engines(DATA_DIR)
-DATABASE_URL = env.text("DATABASE_URL") or _engines.get("database_url", "")
+DATABASE_URL = env.text("DATABASE_URL")
+OWNER_DATABASE_URL = env.text("TOLLGATE_OWNER_DATABASE_URL")
+if not DATABASE_URL:
+    DATABASE_URL = _engines.get("database_url", "")
+    OWNER_DATABASE_URL = _engines.get("owner_database_url", "")
+# Whom the processes are in PostgreSQL; the tables may belong to a role of their own.
+DATABASE_ROLE = env.role(DATABASE_URL)
+if OWNER_DATABASE_URL and env.flag("TOLLGATE_AS_OWNER", default=False):
+    DATABASE_URL = OWNER_DATABASE_URL
 REDIS_URL = env.text("REDIS_URL") or _engines.get("redis_url", "")
 DATABASES = {
     "default": env.database(DATABASE_URL or "postgresql://127.0.0.1:1/tollgate")

@@ -92,6 +92,7 @@ class Supervisor:
         return {
             **os.environ,
             "DATABASE_URL": urls.database_url,
+            "TOLLGATE_OWNER_DATABASE_URL": urls.owner_database_url,
             "REDIS_URL": urls.redis_url,
             "TOLLGATE_DATA_DIR": str(self.data_dir),
             "TOLLGATE_PORT": str(self.port),
@@ -113,7 +114,11 @@ class Supervisor:
     def _prepare(self, state: State) -> None:
         """Migrate and collect static files, where something changed since."""
         migrations = digest(
-            [*BASE.glob("*/migrations/*.py"), BASE / "requirements/base.txt"]
+            [
+                *BASE.glob("*/migrations/*.py"),
+                BASE / "core/database_roles.py",
+                BASE / "requirements/base.txt",
+            ]
         )
         static = digest([*(BASE / "static").rglob("*"), BASE / "requirements/base.txt"])
         wanted = {
@@ -342,7 +347,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     data_dir = Path(os.environ.get("TOLLGATE_DATA_DIR") or BASE / "var").absolute()
     port = int(os.environ.get("TOLLGATE_PORT") or 8000)
     label = f"the demo on http://127.0.0.1:{port} (pid {os.getpid()})"
-    supervisor = Supervisor(data_dir, port, Engines(data_dir, label=label))
+    supervisor = Supervisor(data_dir, port, Engines(data_dir, label=label, roles=True))
     for number in signals:
         signal.signal(number, stop)
     code = 0

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from audit.services import partitions
 from core.clock import now
 from core.errors import TollgateError
 from core.secrets import seal, unseal
@@ -215,6 +216,26 @@ def _keys() -> Finding:
     return Finding("Keys", True, f"secret key opens every sealed secret ({kind})")
 
 
+def _trail() -> Finding:
+    if outside := partitions.rows_outside():
+        return Finding(
+            "Trail",
+            False,
+            f"{outside} events lie in the default partition",
+            "Their clocks were wrong, or no task audit.make_partitions has run for "
+            "years: see docs/audit.md, Storage and roles.",
+        )
+    if powers := partitions.powers_over_the_trail():
+        return Finding(
+            "Trail",
+            False,
+            f"the application could change what is on record: {powers}",
+            "Give the tables an owner of their own (TOLLGATE_OWNER_DATABASE_URL) and "
+            "run manage.py migrate: see docs/audit.md, Storage and roles.",
+        )
+    return Finding("Trail", True, "the application may add to it, and nothing more")
+
+
 def _disk() -> Finding:
     place = Path(settings.DATA_DIR)
     place.mkdir(parents=True, exist_ok=True)
@@ -235,5 +256,6 @@ _CHECKS: tuple[tuple[str, Callable[[], Finding]], ...] = (
     ("TypeScript", _typescript),
     ("Clock", _clock),
     ("Keys", _keys),
+    ("Trail", _trail),
     ("Disk", _disk),
 )

@@ -31,6 +31,7 @@ from psycopg import sql
 from pytest_django.plugin import DjangoDbBlocker
 
 from config import env
+from config.embedded.postgres import APPLICATION
 from config.embedded.processes import open_log, spawn, tail
 from deploy.probes import answers, free_port, is_ready
 from deploy.supervisor import has_ended, reap, tollgate_commands
@@ -50,7 +51,10 @@ _REDIS_NUMBER = 9
 
 @dataclass(slots=True)
 class Stack:
-    """Web, runner, worker and beat of one data directory, and what they work on."""
+    """Web, runner, worker and beat of one data directory, and what they work on.
+
+    ``database_url`` is the owner's; the processes work as the application.
+    """
 
     data_dir: Path
     database_url: str
@@ -76,7 +80,8 @@ class Stack:
         """The environment of every process."""
         return {
             **os.environ,
-            "DATABASE_URL": self.database_url,
+            "DATABASE_URL": env.as_role(self.database_url, APPLICATION),
+            "TOLLGATE_OWNER_DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             "TOLLGATE_DATA_DIR": str(self.data_dir),
             "TOLLGATE_PORT": str(self.port),

@@ -22,3 +22,24 @@ def rows_outside() -> int:
             "SELECT count(*) FROM (SELECT FROM audit_event_default LIMIT 1000) AS few"
         )
         return int(cursor.fetchone()[0])
+
+
+_POWERS = """
+SELECT CASE
+  WHEN r.rolsuper THEN 'its role is a superuser'
+  WHEN pg_has_role(t.relowner, 'MEMBER') THEN 'its role owns the table'
+  WHEN has_table_privilege(t.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')
+    THEN 'its role may change or remove rows'
+  WHEN has_schema_privilege(t.relnamespace, 'CREATE')
+    THEN 'its role may make tables beside it'
+  ELSE '' END
+FROM pg_class t, pg_roles r
+WHERE t.oid = 'audit_event'::regclass AND r.rolname = current_user
+"""
+
+
+def powers_over_the_trail() -> str:
+    """How the application could change the trail, in words; empty where it cannot."""
+    with connection.cursor() as cursor:
+        cursor.execute(_POWERS)
+        return str(cursor.fetchone()[0])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from config import env
-from config.embedded.postgres import Postgres
+from config.embedded.postgres import APPLICATION, Postgres
 from config.embedded.processes import STOP_SECONDS, EnginesError, running
 from config.embedded.redis import Redis
 
@@ -26,6 +26,7 @@ class Urls:
 
     database_url: str
     redis_url: str
+    owner_database_url: str = ""
 
 
 class Engine(Protocol):
@@ -42,14 +43,21 @@ class Engines:
     """The engines of one data directory, held by one process at a time.
 
     Engines named by DATABASE_URL or REDIS_URL are somebody else's: left alone.
-    Call start from the main thread: the engines end with the thread that made them.
+    With ``roles`` the database's URL is the application's, beside one of the owner;
+    else it is the owner's. Call start from the main thread: the engines end with the
+    thread that made them.
     """
 
-    def __init__(self, data_dir: Path, *, label: str = "") -> None:
+    def __init__(self, data_dir: Path, *, label: str = "", roles: bool = False) -> None:
         self.data_dir = data_dir.absolute()
         self.file = self.data_dir / "engines.json"
         self._label = label or f"pid {os.getpid()} ({' '.join(sys.argv)[:200]})"
-        self._given = Urls(env.text("DATABASE_URL"), env.text("REDIS_URL"))
+        self._given = Urls(
+            env.text("DATABASE_URL"),
+            env.text("REDIS_URL"),
+            env.text("TOLLGATE_OWNER_DATABASE_URL"),
+        )
+        self._roles = roles
         self._own: list[Engine] = []
         self._lock: IO[str] | None = None
 
@@ -67,10 +75,9 @@ class Engines:
                 f"({error.strerror}): choose another with TOLLGATE_DATA_DIR."
             ) from error
         try:
-            urls = Urls(
-                self._given.database_url or self._start(Postgres(self.data_dir)),
-                self._given.redis_url or self._start(Redis(self.data_dir)),
-            )
+            database_url, owner = self._database()
+            redis_url = self._given.redis_url or self._start(Redis(self.data_dir))
+            urls = Urls(database_url, redis_url, owner)
         except BaseException:
             self.stop()
             raise
@@ -80,6 +87,12 @@ class Engines:
             fresh.write_text(json.dumps(asdict(urls)))
             fresh.replace(self.file)
         return urls
+
+    def _database(self) -> tuple[str, str]:
+        if self._given.database_url:
+            return self._given.database_url, self._given.owner_database_url
+        owner = self._start(Postgres(self.data_dir))
+        return (env.as_role(owner, APPLICATION), owner) if self._roles else (owner, "")
 
     def _start(self, engine: Engine) -> str:
         self._own.append(engine)

@@ -24,6 +24,7 @@ from config.embedded.processes import (
 )
 
 NAME = "tollgate"
+APPLICATION = "tollgate_app"
 SOCKET_PATH_LIMIT = 107
 SETTINGS = {
     "listen_addresses": "",
@@ -134,10 +135,14 @@ def _postgres_bin() -> Path:
 
 
 def _ensure_database(connection: psycopg.Connection) -> None:
-    """Create our role (no superuser, so that triggers bind it) and database."""
-    roles = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [NAME])
-    if roles.fetchone() is None:
-        connection.execute(f"CREATE ROLE {NAME} LOGIN CREATEDB")
+    """Create our roles (no superusers, so that triggers bind them) and database.
+
+    The first owns what is in the database, the second is the application's.
+    """
+    for role, right in ((NAME, "CREATEDB"), (APPLICATION, "NOCREATEDB")):
+        roles = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+        if roles.fetchone() is None:
+            connection.execute(f"CREATE ROLE {role} LOGIN {right}")
     known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME])
     if known.fetchone() is None:
         connection.execute(f"CREATE DATABASE {NAME} OWNER {NAME}")

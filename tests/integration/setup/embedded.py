@@ -14,7 +14,13 @@ import psycopg
 import redis
 
 ROOT = Path(__file__).resolve().parents[3]
-OURS = ("DATABASE_URL", "REDIS_URL", "TOLLGATE_DATA_DIR", "TOLLGATE_PORT")
+OURS = (
+    "DATABASE_URL",
+    "TOLLGATE_OWNER_DATABASE_URL",
+    "REDIS_URL",
+    "TOLLGATE_DATA_DIR",
+    "TOLLGATE_PORT",
+)
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -61,6 +67,7 @@ class Up:
     process: subprocess.Popen[bytes]
     database_url: str
     redis_url: str
+    owner_database_url: str = ""
 
     @property
     def postgres_pid(self) -> int:

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from config.embedded.postgres import APPLICATION
 from deploy.probes import free_port, is_ready
 from tests.integration.setup.embedded import ROOT, environment, is_running, wait_for
 
@@ -115,6 +117,16 @@ def test_every_process_is_there(demo: Demo) -> None:
         r"demo\.servers\.ops --port",
     ):
         assert demo.pid(pattern) > 1
+
+
+def test_every_process_works_as_the_application(demo: Demo) -> None:
+    urls = json.loads((demo.data_dir / "engines.json").read_text())
+    with psycopg.connect(urls["owner_database_url"]) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = 'tollgate' "
+            "AND pid <> pg_backend_pid()"
+        )
+        assert [name for (name,) in rows] == [APPLICATION]
 
 
 def test_a_second_start_says_who_holds_the_directory(demo: Demo) -> None:
