@@ -2,10 +2,19 @@
 
 from audit.registry import kind
 
-ACCESS_DENIED = kind("access.denied", "{actor} was refused {path}")
-EXPORTED = kind("audit.exported", "{actor} exported audit events as {form}")
-LIST_EXPORTED = kind("list.exported", "{actor} exported {target} as {form}")
-RESTORED = kind("audit.restored", "A restore of the trail was accepted: {reason}")
+ACCESS_DENIED = kind("access.denied", "{actor} was refused {path}", "method")
+EXPORTED = kind(
+    "audit.exported", "{actor} exported audit events as {form}", "filters", "columns"
+)
+LIST_EXPORTED = kind(
+    "list.exported", "{actor} exported {target} as {form}", "filters", "columns"
+)
+RESTORED = kind(
+    "audit.restored",
+    "A restore of the trail was accepted: {reason}",
+    "size",
+    "signed_before",
+)
 VERIFIED = kind("audit.verified", "{actor} verified the trail: {verdict}")
 EVIDENCE = kind("audit.evidence", "{actor} downloaded evidence on {events} events")
 SINK_CREATED = kind("sink.created", "{actor} added audit sink {target}")

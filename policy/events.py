@@ -14,10 +14,18 @@ TEAM_CHANGED = kind("team.changed", "{actor} changed team {target}")
 MEMBER_ADDED = kind("member.added", "{actor} made {user} {role} of {target}")
 MEMBER_REMOVED = kind("member.removed", "{actor} took {role} of {target} from {user}")
 USER_CREATED = kind("user.created", "{actor} created user {target}")
-USER_DEACTIVATED = kind("user.deactivated", "{actor} deactivated {target}")
+USER_DEACTIVATED = kind(
+    "user.deactivated",
+    "{actor} deactivated {target}",
+    "sessions_ended",
+    "personal_keys_revoked",
+)
 USER_REACTIVATED = kind("user.reactivated", "{actor} reactivated {target}")
 PASSWORD_RESET = kind(
-    "user.password_reset", "{actor} gave {target} a new random password"
+    "user.password_reset",
+    "{actor} gave {target} a new random password",
+    "sessions_ended",
+    "personal_keys_revoked",
 )
 PROJECT_CREATED = kind("project.created", "{actor} created project {target}")
 ENVIRONMENT_CREATED = kind(
@@ -35,19 +43,42 @@ PERSONAL_KEY_CREATED = kind(
 PERSONAL_KEY_REVOKED = kind(
     "personal_key.revoked", "{actor} revoked the personal key {target}"
 )
-GRANT_GIVEN = kind("grant.given", "{actor} granted {target} to {holder}: {reason}")
-GRANT_TAKEN = kind("grant.taken", "{actor} took {target} from {holder}: {reason}")
-QUOTA_SET = kind("quota.set", "{actor} set the quota {target}: {reason}")
-QUOTA_REMOVED = kind("quota.removed", "{actor} removed the quota {target}: {reason}")
-APPROVAL_ASKED = kind("approval.asked", "{actor} asks to call {tool}")
+GRANT_GIVEN = kind(
+    "grant.given",
+    "{actor} granted {target} to {holder}: {reason}",
+    "team",
+    "role",
+    "in_environment",
+)
+GRANT_TAKEN = kind(
+    "grant.taken",
+    "{actor} took {target} from {holder}: {reason}",
+    "team",
+    "role",
+    "in_environment",
+)
+QUOTA_SET = kind(
+    "quota.set", "{actor} set the quota {target}: {reason}", "value", "scope"
+)
+QUOTA_REMOVED = kind(
+    "quota.removed", "{actor} removed the quota {target}: {reason}", "value", "scope"
+)
+APPROVAL_ASKED = kind(
+    "approval.asked", "{actor} asks to call {tool}", "arguments", "because", "routes"
+)
 APPROVAL_VOTED = kind(
-    "approval.voted", "{actor} {verdict} a call of {tool}; others have to agree too"
+    "approval.voted",
+    "{actor} {verdict} a call of {tool}; others have to agree too",
+    "routes",
 )
 APPROVAL_ESCALATED = kind(
     "approval.escalated",
     "Nobody decided on a call of {tool} in time: {audience} is asked too",
+    "asked_before",
 )
-APPROVAL_DECIDED = kind("approval.decided", "{actor} {verdict} a call of {tool}")
+APPROVAL_DECIDED = kind(
+    "approval.decided", "{actor} {verdict} a call of {tool}", "routes"
+)
 APPROVAL_REFUSED = kind(
     "approval.refused", "{actor} could not decide on a call of {tool}: {reasons}"
 )
@@ -78,26 +109,46 @@ CHANNEL_TESTED = kind(
     "notification_channel.tested", "{actor} sent a test through {target}"
 )
 NOTIFICATION_DEAD = kind(
-    "notification.dead", "A message of {target} was given up: {error}"
+    "notification.dead",
+    "A message of {target} was given up: {error}",
+    "message",
+    "attempts",
 )
 NOTIFICATION_AGAIN = kind(
-    "notification.again", "{actor} had a dead message of {target} sent again"
+    "notification.again", "{actor} had a dead message of {target} sent again", "message"
 )
 SANDBOX_SET = kind(
-    "sandbox_policy.set", "{actor} set isolation and limits of {target} to {value}"
+    "sandbox_policy.set",
+    "{actor} set isolation and limits of {target} to {value}",
+    "reason",
 )
 SANDBOX_REMOVED = kind(
-    "sandbox_policy.removed", "{actor} removed isolation and limits of {target}"
+    "sandbox_policy.removed",
+    "{actor} removed isolation and limits of {target}",
+    "value",
+    "reason",
 )
-DRAFT_CREATED = kind("policy.draft_created", "{actor} began draft {target}")
-DRAFT_CHANGED = kind("policy.draft_changed", "{actor} changed {rule} in draft {target}")
+DRAFT_CREATED = kind(
+    "policy.draft_created", "{actor} began draft {target}", "base", "changes"
+)
+DRAFT_CHANGED = kind(
+    "policy.draft_changed", "{actor} changed {rule} in draft {target}", "changes"
+)
 DRAFT_REBASED = kind(
-    "policy.draft_rebased", "{actor} based draft {target} on version {version}"
+    "policy.draft_rebased", "{actor} based draft {target} on version {version}", "take"
 )
-DRAFT_PROPOSED = kind("policy.draft_proposed", "{actor} proposed {target}: {reason}")
+DRAFT_PROPOSED = kind(
+    "policy.draft_proposed", "{actor} proposed {target}: {reason}", "base", "digest"
+)
 DRAFT_DISCARDED = kind("policy.draft_discarded", "{actor} discarded draft {target}")
 RULES_PUBLISHED = kind(
-    "policy.published", "{actor} published version {version} of the rules: {reason}"
+    "policy.published",
+    "{actor} published version {version} of the rules: {reason}",
+    "draft",
+    "author",
+    "second_by",
+    "changes",
+    "changed_rules",
 )
 PUBLISH_REFUSED = kind(
     "policy.publish_refused", "{actor} could not publish {target}: {reasons}"

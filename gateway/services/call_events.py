@@ -3,6 +3,7 @@
 from typing import Any
 
 from audit.actor import Target
+from audit.digests import digests_of
 from audit.models import Event
 from audit.services.record import build
 from gateway import events
@@ -24,6 +25,7 @@ def intended(holder: Holder, step: Step, tool: CatalogTool, shown: Any) -> Event
         payload={
             "arguments": shown,
             "arguments_digest": step.digest,
+            "digests": digests_of(step.call.arguments),
             "version": tool.definition.version,
             "effect": tool.effect,
             "policy_revision": holder.usable.policy_revision,

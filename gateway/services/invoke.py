@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from audit.digests import digests_of
 from audit.models import Event
 from audit.services.record import build
 from core.canonical import keyed_digest
@@ -335,6 +336,7 @@ def _turned_down(
         reasons=reasons,
         payload={
             "arguments": arguments,
+            "digests": digests_of(step.call.arguments),
             "code": error.code,
             "details": error.details,
             **in_the_trail(step.decision),

@@ -54,6 +54,9 @@ BARE: dict[str, Any] = {}
 
 
 def sealed(kind: EventKind, *, actor: Actor = AGENT, **details: Any) -> Sealed:
+    told = details.get("payload", {})
+    unknown = kind.unknown(told)
+    details["payload"] = {key: told[key] for key in told if key not in unknown}
     made = build(kind, actor=actor, at=AT, **details)
     return Sealed(7, made.uid, AT, made.name, made.summary, made.body, "cd" * 32)
 
