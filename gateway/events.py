@@ -71,6 +71,7 @@ CALL_REFUSED = kind(
     "{actor} was refused {tool}: {reasons}",
     "arguments",
     "code",
+    "effect",
     "details",
     "policy_version",
     "rules",

@@ -339,6 +339,7 @@ def _turned_down(
             "digests": digests_of(step.call.arguments),
             "code": error.code,
             "details": error.details,
+            "effect": step.tool.effect if step.tool else "",
             **in_the_trail(step.decision),
         },
         tool=step.call.tool,
