@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy import documents as yaml_documents
 from policy.compiled import RuleSet
 from policy.decision import Decision, decide, for_record
 from policy.facts import CallFacts, PrincipalFacts, RunFacts, ToolFacts
@@ -13,6 +13,8 @@ from policy.rules import Rule, as_dict, parse, parse_all
 from tests.builders.policy import make_call
 
 IDS = [f"rule-{number}" for number in range(12)]
+# Rules are kept by id: before, among and after those of IDS.
+ANYWHERE = st.sampled_from(["aa", "rule-5-b", "zz"])
 STRICT = {"allow": 0, "require_approval": 1, "deny": 2}
 NAMES = st.sampled_from(["a", "b", "shop", "sales", "*", "s*", "dev", "prod"])
 SELECT = st.fixed_dictionaries(
@@ -117,6 +119,12 @@ CALLS = st.builds(
     enabled=st.sampled_from([True, True, True, False]),
 )
 
+# What a document in git may make something else of.
+LOOKALIKES = ["no", "~", "null", "1e3", "0x1f", "012", "17:00", "2026-12-25", "- a"]
+TEXTS = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40
+) | st.sampled_from([*LOOKALIKES, "a: b", "# a", "'", '"', "|", "a\n\n  b\n", "&a *b"])
+
 
 def decided(documents: list[dict[str, Any]], call: CallFacts) -> Decision:
     return decide(RuleSet(parse_all(documents), version=1), call)
@@ -131,11 +139,11 @@ def test_the_order_of_rules_never_matters(
     assert decided(documents, call) == decided(shuffled, call)
 
 
-@given(RULE_SETS, CALLS)
+@given(RULE_SETS, CALLS, ANYWHERE)
 def test_a_denial_overrides_whatever_else_is_there(
-    documents: list[dict[str, Any]], call: CallFacts
+    documents: list[dict[str, Any]], call: CallFacts, place: str
 ) -> None:
-    deny = {"id": "zz-deny", "effect": "deny"}
+    deny = {"id": place, "effect": "deny"}
     assert decided([*documents, deny], call).denied
 
 
@@ -143,12 +151,16 @@ def test_a_denial_overrides_whatever_else_is_there(
     RULE_SETS,
     rules(("deny", "require_approval", "limit", "redact")),
     CALLS,
+    ANYWHERE,
 )
 def test_adding_what_is_no_allow_rule_never_allows_more(
-    documents: list[dict[str, Any]], further: dict[str, Any], call: CallFacts
+    documents: list[dict[str, Any]],
+    further: dict[str, Any],
+    call: CallFacts,
+    place: str,
 ) -> None:
     before = decided(documents, call)
-    after = decided([*documents, {**further, "id": "zz"}], call)
+    after = decided([*documents, {**further, "id": place}], call)
     assert STRICT[after.effect] >= STRICT[before.effect]
     assert set(before.hide) <= set(after.hide)
     assert set(before.routes) <= set(after.routes) or after.denied
@@ -179,11 +191,24 @@ def test_what_is_not_covered_is_denied_whatever_the_rules_say(
         assert decision.told == ""
 
 
-@given(RULE_SETS)
-def test_what_is_exported_is_imported_the_same(documents: list[dict[str, Any]]) -> None:
-    read = parse_all(documents)
-    written = yaml.safe_dump([as_dict(rule) for rule in read], allow_unicode=True)
-    assert parse_all(yaml.safe_load(written)) == read
+@given(RULE_SETS, TEXTS, TEXTS, st.integers(0, 10**30 - 1) | st.floats(0, 1e29))
+def test_what_is_exported_is_imported_the_same(
+    documents: list[dict[str, Any]], title: str, message: str, most: float
+) -> None:
+    odd = {
+        "id": "zz",
+        "effect": "deny",
+        "title": title,
+        "message": message,
+        "when": "args.a == 1 ||\n  args.b == 'x: # y'",
+        "select": {"teams": [title or "~", message or "no"], "roles": ["on", "17:00"]},
+        "check": {"kind": "max_amount", "path": "a", "max": most},
+    }
+    read = parse_all([*documents, odd])
+    kept = [as_dict(rule) for rule in read]
+    again = yaml_documents.read(yaml_documents.write(kept, version=1))
+    assert again == kept
+    assert parse_all(again) == read
 
 
 @given(rules())

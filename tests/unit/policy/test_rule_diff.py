@@ -75,6 +75,7 @@ def test_yaml_keeps_texts_that_look_like_something_else() -> None:
     rules: list[dict[str, Any]] = [
         {"id": "no", "title": "17:00", "message": "2026-12-25", "when": "a\n|| b\n"},
         {"id": "007", "title": "1e3", "message": "~", "select": {"teams": ["on"]}},
+        {"id": "nel", "title": "a\x85b", "message": "a\n\x85 b"},
         {"id": "x", "enabled": False, "limit": {"result_bytes": 10}},
     ]
     text = documents.write(rules, version=3)
