@@ -99,6 +99,8 @@ class Explanation:
     decision: Decision
     policy_version: int
     policy_revision: int
+    known: bool = True
+    """Whether there is such a tool; of one that there is not nothing else is asked."""
     rules: tuple[Considered, ...] = ()
     granted_through: tuple[str, ...] = ()
     scope: str = ""
@@ -133,7 +135,7 @@ def explain(question: Question) -> Explanation:
     if tool is None:
         decision = Decision(DENY, (NO_SUCH_TOOL,), rules.version)
         revision = revisions().get(Revision.POLICY, 0)
-        return Explanation(DENY, decision, rules.version, revision)
+        return Explanation(DENY, decision, rules.version, revision, known=False)
     arguments = without_omitted(tool.definition, dict(question.arguments))
     call = facts_of_call(
         usable,

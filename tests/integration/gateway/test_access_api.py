@@ -108,6 +108,7 @@ def test_both_cost_the_same_for_any_number_of_tools_and_keys(
     addresses = (
         "/api/v1/policy/reach/?holder=team:sales",
         "/api/v1/policy/callers/crm/list_orders/",
+        "/policy/access/callers/crm/list_orders/",
     )
     few = [queries_of(client, one) for one in addresses]
     for number in range(20):

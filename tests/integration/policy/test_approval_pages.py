@@ -234,6 +234,9 @@ def test_more_rows_cost_no_more_queries(admin: Client, cast: Cast) -> None:
         reverse("approver_groups"),
         reverse("notifications"),
         reverse("notification_channel", args=[channel.pk]),
+        reverse("api_approver_groups"),
+        reverse("api_channels"),
+        reverse("api_messages"),
     )
     counts = []
     for start, end in ((0, 3), (3, 30)):

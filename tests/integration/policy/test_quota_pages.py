@@ -25,6 +25,7 @@ from tests.builders.identity import (
     make_key,
 )
 from tests.builders.quotas import make_quota
+from tests.integration.gateway.pages.conftest import queries_of
 
 PATH = "/policy/quotas/"
 AT = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -150,6 +151,17 @@ def test_the_list_costs_the_same_for_3_and_30_quotas(
 
     queries(1)
     assert queries(3) == queries(30)
+
+
+def test_the_api_lists_30_quotas_for_as_many_queries_as_3(
+    cast: Cast, browse: Browse
+) -> None:
+    client, counts = browse(cast.admin), []
+    for number in range(30):
+        _use(make_quota(5, team=cast.team, tool=f"crm.tool{number}"), number)
+        if number in (2, 29):
+            counts.append(queries_of(client, "/api/v1/quotas/"))
+    assert counts[0] == counts[1]
 
 
 def test_the_page_of_a_quota_shows_past_windows_and_who_met_it(

@@ -24,6 +24,7 @@ from tests.builders.identity import (
     make_key,
     make_team,
 )
+from tests.integration.gateway.pages.conftest import queries_of
 
 pytestmark = pytest.mark.django_db
 WHY = {"reason": "ticket 7"}
@@ -259,6 +260,18 @@ def test_rest_names_tools_and_lets_them_go(admin: Client) -> None:
         answer = admin.post(remove, json.dumps(body), content_type="application/json")
         assert answer.status_code == status
     assert admin.get(path).json() == []
+
+
+def test_thirty_environments_and_tools_cost_as_many_queries_as_three(
+    admin: Client,
+) -> None:
+    paths, counts = ("/settings/environments/", "/api/v1/gvisor-tools/"), []
+    for number in range(30):
+        put(Scope(environment=make_environment(f"place{number}")), "team")
+        put(Scope(tool=f"crm.tool{number}"), gvisor=True)
+        if number in (2, 29):
+            counts.append([queries_of(admin, path) for path in paths])
+    assert counts[0] == counts[1]
 
 
 def test_no_key_changes_its_own_limits(client: Client, cast: Cast) -> None:

@@ -11,7 +11,7 @@ from tests.builders.catalog import make_grant, make_server, make_tool
 from tests.builders.identity import Cast, make_environment, make_key
 from tests.builders.policy import make_version
 from tests.builders.runs import make_call, make_run
-from tests.integration.gateway.pages.conftest import Browse
+from tests.integration.gateway.pages.conftest import Browse, queries_of
 
 BIG = {
     "id": "big-refunds",
@@ -127,3 +127,18 @@ def test_a_refused_call_in_the_trail_leads_to_its_explanation(
     assert page.count(link) == 1, "only in the table of what belongs together"
     found = client.get(f"/policy/explain/?run={run.uid}&step=1").content.decode()
     assert "grant: none" in found
+    # The tool is gone since: that is all there is to say.
+    assert "No server offers a tool of this name now" in found
+    assert "Rules considered" not in found
+
+
+def test_the_page_costs_the_same_for_many_rules(cast: Cast, browse: Browse) -> None:
+    make_tool(make_server(name="shop"), name="refund")
+    run = make_run(team="sales")
+    make_call(run, tool="shop.refund")
+    client, address = browse(cast.member), f"/policy/explain/?run={run.uid}&step=1"
+    make_version(BIG)
+    few = queries_of(client, address)
+    make_version(*({**BIG, "id": f"big-{number}"} for number in range(40)))
+    assert queries_of(client, address) == few
+    assert few < 25

@@ -349,6 +349,34 @@ def test_a_rule_page_shows_history_and_where_it_matched(
     assert browse(cast.member).get("/policy/rules/rule/none/").status_code == 404
 
 
+def test_pages_of_versions_and_drafts_cost_the_same_for_many(
+    cast: Cast, browse: Browse, refund: None
+) -> None:
+    client = browse(cast.admin)
+    publish_rules(BIG)
+    publish_rules({**BIG, "title": "Big ones"}, WATCH)
+    draft = drafts.begin(name="d", rules=[BIG], actor=ACTOR, at=now())
+    pages = (
+        at("rule_versions"),
+        at("rule_version", number=2),
+        at("draft", uid=draft.uid),
+        at("draft_rule_add", uid=draft.uid),
+        at("draft_rule", uid=draft.uid, rule=BIG["id"]),
+        at("rule", rule=BIG["id"]),
+    )
+    few = [queries_of(client, page) for page in pages]
+    many = [{**WATCH, "id": f"rule-{number}"} for number in range(40)]
+    drafts.replace_rules(uid=draft.uid, rules=[BIG, *many], actor=ACTOR, at=now())
+    for number in range(20):
+        publish_rules({**BIG, "title": f"Version {number}"}, *many)
+        drafts.begin(name=f"d{number}", actor=ACTOR, at=now())
+    found = [queries_of(client, page) for page in pages]
+    assert all(many_cost <= cost for many_cost, cost in zip(found, few, strict=True)), (
+        few,
+        found,
+    )
+
+
 def test_the_list_costs_the_same_for_many_rules(cast: Cast, browse: Browse) -> None:
     client = browse(cast.admin)
     publish_rules(BIG)
