@@ -149,6 +149,14 @@ def test_it_is_bounded_by_days_calls_and_teams() -> None:
             replayed(BIG, **wrong)
 
 
+def test_calls_out_of_order_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy_replay, "_BATCH", 2)
+    at = now()
+    for hours in (30, 26, 23, 24.5, 1):
+        record(600, run=make_run(team="sales", at=at - timedelta(hours=hours)))
+    assert replayed(BIG, days=1, at=at)["examined"] == 2
+
+
 def test_nothing_is_changed_and_the_queries_are_bounded() -> None:
     for _ in range(3):
         record(600)
