@@ -5,7 +5,6 @@ draft's, with tools, grants and roles as they are now. Nothing is called or chan
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from core.models import Revision, revisions
 from gateway import events
 from gateway.catalog import Catalog, catalog_at
 from gateway.models import PolicyReplay, Run, ToolCall
+from gateway.policy_steps import Steps
 from gateway.policy_tally import Change, Sums
 from gateway.selectors.policy_replays import visible_replays
 from gateway.services.deciding import principal_facts
@@ -183,7 +183,8 @@ class _Judge:
     draft: RuleSet
     catalog: Catalog
     roles: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    steps: dict[int, list[tuple[int, ToolFacts]]] = field(default_factory=dict)
+    steps: dict[int, Steps] = field(default_factory=dict)
+    tools: dict[tuple[str, str], ToolFacts] = field(default_factory=dict)
 
     @property
     def counts(self) -> bool:
@@ -197,14 +198,20 @@ class _Judge:
 
     def learn(self, batch: Iterable[ToolCall]) -> None:
         """Read what the calls of a batch need beside themselves; one query at most."""
-        self.steps = {}
         if not self.counts:
             return
-        rows = ToolCall.objects.filter(
-            run__in={call.run_id for call in batch}, decision="allow"
-        ).values_list("run_id", "step", "tool", "effect")
+        runs = {call.run_id for call in batch}
+        found: dict[int, list[tuple[int, ToolFacts]]] = {
+            run: [] for run in runs - self.steps.keys()
+        }
+        rows = ToolCall.objects.filter(run__in=found, decision="allow").values_list(
+            "run_id", "step", "tool", "effect"
+        )
         for run, step, tool, effect in rows:
-            self.steps.setdefault(run, []).append((step, self._tool(tool, effect)))
+            found[run].append((step, self._tool(tool, effect)))
+        # A run that goes over several batches is read once.
+        kept = {run: self.steps[run] for run in runs & self.steps.keys()}
+        self.steps = kept | {run: Steps(made) for run, made in found.items()}
 
     def judge(self, call: ToolCall, sums: Sums) -> None:
         """Add one call to the sums."""
@@ -240,9 +247,8 @@ class _Judge:
             self.roles[who] = roles_of(*who)
         principal = replace(principal_of(run), roles=self.roles[who])
         arguments = call.arguments
-        made = Counter(
-            tool for step, tool in self.steps.get(run.pk, ()) if step < call.step
-        )
+        steps = self.steps.get(run.pk)
+        made = {} if steps is None else steps.made_before(call.step)
         return CallFacts(
             tool=self._tool(call.tool, call.effect),
             principal=principal_facts(principal),
@@ -257,10 +263,15 @@ class _Judge:
         )
 
     def _tool(self, name: str, effect: str) -> ToolFacts:
-        tool = self.catalog.tools.get(name)
-        if tool is None:
-            return ToolFacts(name, name.partition(".")[0], effect)
-        return tool_facts(tool)
+        known = self.tools.get((name, effect))
+        if known is None:
+            tool = self.catalog.tools.get(name)
+            known = self.tools[name, effect] = (
+                ToolFacts(name, name.partition(".")[0], effect)
+                if tool is None
+                else tool_facts(tool)
+            )
+        return known
 
 
 def _comes_to_the_same(before: Decision, after: Decision) -> bool:
