@@ -1,15 +1,18 @@
 """What a draft of the rules would have decided on recorded calls."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
+
+PATIENCE = timedelta(minutes=1)
 
 
 class PolicyReplay(models.Model):
     """One replay of a draft: asked for, under way, or done with its ``result``.
 
     ``teams`` bounds whose calls were looked at; null stands for all of them. Calls
-    are looked at from the newest back: ``reached_at`` is when the last one was made.
+    are looked at from the newest back: ``reached_at`` is when the last one was made,
+    ``alive_at`` when somebody last worked on the replay.
     """
 
     class State(models.TextChoices):
@@ -29,6 +32,7 @@ class PolicyReplay(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     examined = models.PositiveIntegerField(default=0)
     reached_at = models.DateTimeField(null=True)
+    alive_at = models.DateTimeField(null=True)
     result = models.JSONField(null=True)
     asked_by = models.CharField(max_length=160)
     asked_label = models.CharField(max_length=200)
@@ -45,6 +49,10 @@ class PolicyReplay(models.Model):
     def waits(self) -> bool:
         """Whether it is still to be done."""
         return self.state in (self.State.QUEUED, self.State.RUNNING)
+
+    def is_left(self, at: datetime) -> bool:
+        """Whether nobody has worked on it for a while, though it is to be done."""
+        return self.waits and at - (self.alive_at or self.asked_at) > PATIENCE
 
     @property
     def percent(self) -> int:

@@ -105,8 +105,8 @@ def perform(*, uid: str, seconds: float = _SECONDS_LONGEST) -> PolicyReplay:
         raise NotFound("There is no such replay.")
     if asked.state in (State.DONE, State.FAILED):
         return asked
-    asked.state = State.RUNNING
-    asked.save(update_fields=["state"])
+    asked.state, asked.alive_at = State.RUNNING, now()
+    asked.save(update_fields=["state", "alive_at"])
     try:
         sums = _replayed(asked, seconds)
     except Exception:
@@ -140,7 +140,8 @@ def _replayed(asked: PolicyReplay, seconds: float) -> Sums:
         for call in batch:
             judge.judge(call, sums)
         asked.examined, asked.reached_at = sums.examined, batch[-1].intent_at
-        asked.save(update_fields=["examined", "reached_at"])
+        asked.alive_at = now()
+        asked.save(update_fields=["examined", "reached_at", "alive_at"])
         if time.monotonic() > deadline:
             sums.stopped = f"after {seconds:.0f} seconds"
             break

@@ -1,6 +1,5 @@
 """The page that replays a draft over the calls of the last days."""
 
-from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -42,7 +41,6 @@ _LABELS = {
     "environment": "Environment",
 }
 _MOST_DOUBTFUL = 20
-_PATIENCE = timedelta(minutes=10)
 
 
 class ReplayForm(TollgateForm):
@@ -81,7 +79,7 @@ def draft_replay(request: Request, uid: str) -> HttpResponseBase:
         "earlier": earlier,
     }
     response = render(request, f"rules/replay.html{part}", context)
-    if part and replay and not replay.waits:
+    if part and replay and (context["left"] or not replay.waits):
         response["HX-Refresh"] = "true"
     return response
 
@@ -143,7 +141,7 @@ def _context(
         "took": (replay.ended_at - replay.asked_at).total_seconds()
         if replay and replay.ended_at
         else None,
-        "stuck": replay and replay.waits and at - replay.asked_at > _PATIENCE,
+        "left": replay is not None and replay.is_left(at),
         "chips": chips(request, _LABELS),
         "may_replay": draft.is_open and request.access.may(POLICY_ADMIN),
         "at": at,

@@ -96,10 +96,17 @@ def test_one_that_never_comes_says_where_to_look(
 ) -> None:
     replay = replayed(draft)
     client = browse(cast.admin)
-    ago = now() - timedelta(minutes=11)
+    ago = now() - timedelta(minutes=2)
     PolicyReplay.objects.update(state="running", asked_at=ago)
     page = client.get(path_of(draft)).content.decode()
-    assert "longer than any replay should" in page
+    assert "Nobody has worked on it" not in page
+    PolicyReplay.objects.update(alive_at=ago)
+    page = client.get(path_of(draft)).content.decode()
+    assert "Nobody has worked on it" in page
+    assert "hx-trigger" not in page
+    live = f"{path_of(draft)}?live=1"
+    part = client.get(live, headers={"hx-request": "true"})
+    assert part["HX-Refresh"] == "true"
     PolicyReplay.objects.update(state="failed", result=None)
     page = client.get(path_of(draft)).content.decode()
     assert "This replay failed" in page
