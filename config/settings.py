@@ -197,6 +197,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "policy.forget_quota_history",
         "schedule": 3600.0,
     },
+    "note-uses": {"task": "gateway.note_uses", "schedule": 60.0},
     "check-servers": {"task": "gateway.check_servers", "schedule": 60.0},
     "make-partitions": {"task": "audit.make_partitions", "schedule": 21_600.0},
     "escalate-approvals": {"task": "policy.escalate_approvals", "schedule": 10.0},

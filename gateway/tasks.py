@@ -11,7 +11,14 @@ from gateway import heartbeat, runtime
 from gateway.codemode import tokens
 from gateway.models import Server
 from gateway.sandbox.errors import SandboxUnavailable
-from gateway.services import execute, policy_replay, retention, sweep, sync
+from gateway.services import (
+    execute,
+    policy_replay,
+    retention,
+    sweep,
+    sync,
+    tool_uses,
+)
 from gateway.services.leases import Leases
 
 logger = logging.getLogger(__name__)
@@ -59,6 +66,12 @@ def replay_policy(*, replay: str) -> None:
 def forget_results() -> None:
     """Drop results whose time is up."""
     retention.forget_results(at=now())
+
+
+@shared_task(name="gateway.note_uses")
+def note_uses() -> None:
+    """Keep when each tool was last called."""
+    tool_uses.note_uses(at=now())
 
 
 @shared_task(name="gateway.check_servers")

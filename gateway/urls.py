@@ -109,6 +109,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("settings/system/", system.system, name="system"),
     path("audit/reports/", audit_reports.audit_reports, name="audit_reports"),
+    path(
+        "audit/reports/access/review/",
+        audit_reports.access_review,
+        name="access_review",
+    ),
     path("audit/reports/<slug:slug>/", audit_reports.audit_report, name="audit_report"),
     path("policy/access/", access.access_matrix, name="access"),
     path("policy/access/reach/", reach.access_reach, name="access_reach"),

@@ -57,6 +57,9 @@ GRANT_TAKEN = kind(
     "role",
     "in_environment",
 )
+GRANT_REVIEWED = kind(
+    "grant.reviewed", "{actor} reviewed {target} of {holder}: {reason}"
+)
 QUOTA_SET = kind(
     "quota.set", "{actor} set the quota {target}: {reason}", "value", "scope"
 )

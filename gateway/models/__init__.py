@@ -3,6 +3,7 @@
 from gateway.models.catalog import Server, Tag, Tool, ToolVersion
 from gateway.models.replays import PolicyReplay
 from gateway.models.runs import Run, Task, ToolCall
+from gateway.models.uses import ToolUse, ToolUseMark
 
 __all__ = [
     "PolicyReplay",
@@ -12,5 +13,7 @@ __all__ = [
     "Task",
     "Tool",
     "ToolCall",
+    "ToolUse",
+    "ToolUseMark",
     "ToolVersion",
 ]

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.core.paginator import Page
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
 
 from core.clock import now
 from core.tables import KeysetPage, chips, keyset, paged
@@ -16,6 +18,7 @@ from gateway.audit_report_forms import ReportForm
 from gateway.selectors.audit_reports import REPORTS, report_named
 from gateway.selectors.audit_reports.parts import ByKey, Found, Row
 from gateway.selectors.audit_reports.words import cells, words
+from gateway.services.access_review import review
 from gateway.services.audit_reports import download
 from policy.access import AUDIT_READ
 from policy.web import Request, actor_of, requires
@@ -73,6 +76,25 @@ def audit_report(request: Request, slug: str) -> HttpResponseBase:
         "at": asked.at,
     }
     return render(request, "audit_reports/report.html", context)
+
+
+@require_POST
+@requires(AUDIT_READ)
+def access_review(request: Request) -> HttpResponseBase:
+    """Mark grants as reviewed, with one reason; each is on record."""
+    number = review(
+        ids=request.POST.getlist("row"),
+        reason=request.POST.get("reason", ""),
+        rights=request.access,
+        actor=actor_of(request),
+        at=now(),
+    )
+    messages.success(
+        request, f"{number} grant{'' if number == 1 else 's'} marked as reviewed."
+    )
+    back = reverse("audit_report", args=["access"])
+    query = request.GET.urlencode()
+    return redirect(f"{back}?{query}" if query else back)
 
 
 def _narrowed(request: Request, query: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from policy.models.approval import (
     ApproverGroup,
     GroupPerson,
 )
+from policy.models.grants import GrantRecord
 from policy.models.identity import (
     ApiKey,
     Environment,
@@ -29,6 +30,7 @@ __all__ = [
     "ApprovalVote",
     "ApproverGroup",
     "Environment",
+    "GrantRecord",
     "GroupPerson",
     "Membership",
     "Notification",

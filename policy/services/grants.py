@@ -17,7 +17,7 @@ from core.errors import Invalid
 from core.models import Revision, raise_revision
 from policy import events
 from policy.holders import ROLE, TEAM, Holder, parse
-from policy.models import Environment, Membership, Team
+from policy.models import Environment, GrantRecord, Membership, Team
 
 MOST_AT_ONCE = 2_000
 LONGEST_REASON = 300
@@ -29,6 +29,14 @@ class Subject:
 
     permission: str
     obj: models.Model
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A grant that somebody looked at, as the trail says it."""
+
+    holder: Holder
     target: Target
 
 
@@ -63,9 +71,10 @@ def change(
             continue
         chosen = [groups[one] for one in changed]
         if give:
-            GroupObjectPermission.objects.assign_perm_to_many(
+            given = GroupObjectPermission.objects.assign_perm_to_many(
                 permission, chosen, subject.obj
             )
+            _note(given, reason, actor, at)
         else:
             GroupObjectPermission.objects.remove_perm_from_many(
                 permission, chosen, subject.obj
@@ -75,6 +84,56 @@ def change(
         raise_revision(Revision.POLICY)
         Event.objects.bulk_create(rows)
     return len(rows)
+
+
+def _note(
+    given: Iterable[GroupObjectPermission], reason: str, actor: Actor, at: datetime
+) -> None:
+    """Keep beside each grant what guardian does not."""
+    GrantRecord.objects.bulk_create(
+        GrantRecord(
+            grant=grant,
+            given_at=at,
+            given_by=actor.id,
+            given_label=actor.label[:200],
+            reason=reason,
+        )
+        for grant in given
+    )
+
+
+@transaction.atomic
+def review(
+    *, reviewed: Mapping[int, Reviewed], reason: str, actor: Actor, at: datetime
+) -> int:
+    """Note that grants, by their keys, are still wanted; how many. Raises Invalid."""
+    reason = reason.strip()
+    _check_reason(reason)
+    if not 0 < len(reviewed) <= MOST_AT_ONCE:
+        raise Invalid(f"Tick from 1 to {MOST_AT_ONCE:,} grants.")
+    note = {
+        "reviewed_at": at,
+        "reviewed_by": actor.id,
+        "reviewed_label": actor.label[:200],
+        "review_reason": reason,
+    }
+    GrantRecord.objects.bulk_create(
+        [GrantRecord(grant_id=grant, **note) for grant in reviewed],
+        update_conflicts=True,
+        unique_fields=["grant"],
+        update_fields=list(note),
+    )
+    Event.objects.bulk_create(
+        build(
+            events.GRANT_REVIEWED,
+            actor=actor,
+            at=at,
+            target=one.target,
+            payload={"holder": one.holder.label, "reason": reason},
+        )
+        for one in reviewed.values()
+    )
+    return len(reviewed)
 
 
 def granted_to(holders: Iterable[Holder]) -> Mapping[str, Mapping[str, list[Holder]]]:
@@ -94,10 +153,7 @@ def granted_to(holders: Iterable[Holder]) -> Mapping[str, Mapping[str, list[Hold
 
 
 def _check(holders: Sequence[Holder], subjects: int, reason: str) -> None:
-    if not reason:
-        raise Invalid("Say why: the reason goes on record with the change.")
-    if len(reason) > LONGEST_REASON or "\x00" in reason:
-        raise Invalid(f"A reason has at most {LONGEST_REASON} printable characters.")
+    _check_reason(reason)
     if not holders or not subjects:
         raise Invalid("Choose at least one team or role, and one server, tool or tag.")
     if len(holders) * subjects > MOST_AT_ONCE:
@@ -115,6 +171,13 @@ def _check(holders: Sequence[Holder], subjects: int, reason: str) -> None:
             raise Invalid(f"There is no {holder.kind} {holder.name}.")
         if holder.environment and holder.environment not in places:
             raise Invalid(f"There is no environment {holder.environment}.")
+
+
+def _check_reason(reason: str) -> None:
+    if not reason:
+        raise Invalid("Say why: the reason goes on record with the change.")
+    if len(reason) > LONGEST_REASON or "\x00" in reason:
+        raise Invalid(f"A reason has at most {LONGEST_REASON} printable characters.")
 
 
 def _groups(holders: Sequence[Holder], *, make: bool) -> dict[Holder, Group]:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from guardian.models import GroupObjectPermission
+
 from core.clock import now
 from gateway.services import policy_replay
 from policy.models import Membership, Quota, SandboxPolicy
 from tests.builders.audit import make_event
-from tests.builders.catalog import make_server, make_tool
+from tests.builders.catalog import make_grant, make_server, make_tool
 from tests.builders.holds import (
     make_approval,
     make_group,
@@ -33,6 +35,7 @@ def make_world() -> dict[str, Any]:
     server = make_server(name="crm")
     tool = make_tool(server, name="list_orders")
     quota = Quota.objects.create(team=cast.team, metric="calls", window="day", limit=9)
+    make_grant(cast.team, server)
     return {
         "anonymous": None,
         **{name: getattr(cast, name) for name in CAST[1:]},
@@ -40,6 +43,7 @@ def make_world() -> dict[str, Any]:
         "personal": make_personal_key(cast.approver).key.pk,
         "key": make_key(make_account(cast.team)).key.pk,
         "event": make_event().uid,
+        "grant": str(GroupObjectPermission.objects.latest("pk").pk),
         "membership": Membership.objects.get(user=cast.member).pk,
         "person": cast.member.pk,
         "quota": quota.pk,

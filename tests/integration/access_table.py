@@ -228,6 +228,7 @@ TABLE = (
     row("GET", "event", "S333+3+", uid="@event"),
     row("GET", "audit_reports", "S333+3+"),
     row("GET", "audit_report", "S333+3+", slug="denied"),
+    row("POST", "access_review", "S333+3+", body={"row": ["@grant"], "reason": "r"}),
     # REST API, as people with a session
     row("GET", "api_schema", "S++++++"),
     row("GET", "api_servers", "S++++++"),

@@ -159,7 +159,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report. ``dated`` ones look at a period, the others at how things stand."""
+    """One report. ``dated`` ones look at a period, the others at how things stand.
+
+    ``ticks``: its rows can be marked as reviewed.
+    """
 
     slug: str
     title: str
@@ -170,6 +173,7 @@ class Report:
     nothing: str
     about: str
     dated: bool = True
+    ticks: bool = False
 
     @property
     def shown(self) -> tuple[Column, ...]:

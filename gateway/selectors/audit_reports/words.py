@@ -10,6 +10,13 @@ from gateway.selectors.audit_reports import parts
 from gateway.selectors.audit_reports.parts import Column, Row
 
 NOTHING = "–"
+# States of reports that no other page knows.
+_TONES = {
+    "Never used": "failed",
+    "Used since": "ok",
+    "To decide": "unknown",
+    "Decided": "ok",
+}
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -47,6 +54,11 @@ class Cell:
     value: Any
     text: str
     url: str
+
+    @property
+    def tone(self) -> str:
+        """The word that a state is coloured as: red is for what needs a person."""
+        return _TONES.get(self.text, self.text)
 
 
 def cells(columns: Sequence[Column], row: Row, zone: str) -> list[Cell]:

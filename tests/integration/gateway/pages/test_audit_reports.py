@@ -8,14 +8,13 @@ from typing import Any
 
 import pypdf
 import pytest
-from django.test import Client
 from django.urls import reverse
 
 from audit.actor import Actor, Target
 from audit.models import Event
 from audit.registry import known
 from core.clock import now
-from gateway.models import ToolCall
+from gateway.models import Server, ToolCall
 from gateway.selectors.audit_reports import REPORTS
 from gateway.selectors.audit_reports.privileged import (
     AREAS,
@@ -26,6 +25,7 @@ from gateway.selectors.audit_reports.privileged import (
 from gateway.services.holds import resolve
 from policy.models import ApiKey, Team
 from tests.builders.audit import AGENT, make_event
+from tests.builders.catalog import make_grant, make_server
 from tests.builders.holds import make_approval, make_held_run, make_unknown
 from tests.builders.identity import (
     Cast,
@@ -36,32 +36,10 @@ from tests.builders.identity import (
     make_team,
 )
 from tests.integration.gateway.pages.conftest import Browse, queries_of
+from tests.integration.gateway.pages.reporting import figure, page, path, rows
 
 SLUGS = [report.slug for report in REPORTS]
 REFUSED = Target("tool", "crm.refund", "crm.refund")
-
-
-def path(slug: str, query: str = "") -> str:
-    return reverse("audit_report", args=[slug]) + query
-
-
-def page(client: Client, slug: str, query: str = "") -> str:
-    response = client.get(path(slug, query))
-    assert response.status_code == 200
-    return response.content.decode()
-
-
-def rows(client: Client, slug: str, query: str = "") -> list[dict[str, Any]]:
-    response = client.get(path(slug, query or "?") + "&export=json")
-    assert response.status_code == 200
-    text = b"".join(response.streaming_content).decode()  # type: ignore[attr-defined]
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def figure(client: Client, slug: str, label: str, query: str = "") -> str:
-    html = page(client, slug, query)
-    cell = html.partition(f"<dt>{label}</dt><dd>")[2].partition("</dd>")[0]
-    return cell.partition(">")[2].partition("<")[0] if cell.startswith("<a") else cell
 
 
 def deny(
@@ -281,6 +259,7 @@ def test_a_report_can_be_taken_along_and_that_is_on_record(
     make_approval(state="used")
     make_unknown()
     make_key()
+    make_grant(cast.team, make_server(name="crm"))
     client = browse(cast.auditor)
     report = next(one for one in REPORTS if one.slug == slug)
     answer = client.get(path(slug, "?export=csv"))
@@ -325,7 +304,7 @@ def test_a_filter_that_cannot_be_used_is_said(
     assert 'role="alert"' in response.content.decode()
 
 
-def _fill(number: int) -> None:
+def _fill(number: int, cast: Cast) -> None:
     for _ in range(number):
         deny(rules=("big-refunds",))
         make_event("quota.set", actor=AGENT, at=now() - timedelta(hours=1))
@@ -338,6 +317,7 @@ def _fill(number: int) -> None:
             actor=AGENT,
             at=now(),
         )
+        make_grant(cast.team, make_server(name=f"s{Server.objects.count()}"))
         make_key(make_account(Team.objects.get(slug="sales")), name=str(number))
 
 
@@ -346,8 +326,8 @@ def test_many_rows_cost_as_many_queries_as_few(
     slug: str, cast: Cast, browse: Browse
 ) -> None:
     client = browse(cast.auditor)
-    _fill(3)
+    _fill(3, cast)
     few = queries_of(client, path(slug))
-    _fill(27)
+    _fill(27, cast)
     assert queries_of(client, path(slug)) == few
     assert few <= 14
