@@ -63,7 +63,6 @@ INSTALLED_APPS = [
     "csp",
     "django_filters",
     "django_htmx",
-    "django_tables2",
     "drf_spectacular",
     "rest_framework",
     "template_partials",

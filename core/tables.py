@@ -1,10 +1,9 @@
-"""Lists that stay fast and can be linked to: pages by key, sortable tables, chips."""
+"""Lists that stay fast and can be linked to: pages by key or number, chips."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import django_tables2
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, QueryDict
@@ -102,27 +101,3 @@ def _number(text: str | None) -> int | None:
     if text and text.isascii() and text.isdigit() and len(text) < 19:
         return int(text)
     return None
-
-
-class Table(django_tables2.Table):  # type: ignore[misc]
-    """A sortable table in our own template. Sub-classes say their ``caption``."""
-
-    caption = ""
-    empty_title = "Nothing here yet"
-    empty_text = ""
-
-    class Meta:
-        template_name = "partials/table.html"
-
-    def configured(self, request: HttpRequest, *, size: int = PAGE_SIZE) -> "Table":
-        """This table sorted and paged as the address says."""
-        django_tables2.RequestConfig(request, paginate={"per_page": size}).configure(
-            self
-        )
-        return self
-
-
-def number_column(**options: Any) -> django_tables2.Column:
-    """A column of figures: right-aligned, tabular."""
-    attrs = {"th": {"class": "tg-number"}, "td": {"class": "tg-number"}}
-    return django_tables2.Column(attrs=attrs, **options)

@@ -15,6 +15,7 @@ from gateway.models import Server, Tool
 from policy import scopes
 from policy.admission import Ways
 from policy.compiled import NO_RULES, RuleSet
+from policy.facts import ToolFacts
 from policy.holders import Holder, holders_of
 from policy.principal import Principal
 from policy.quota import CALLS, Limit, covering
@@ -49,6 +50,12 @@ class CatalogTool:
     @property
     def full_name(self) -> str:
         return self.definition.full_name
+
+    @property
+    def facts(self) -> ToolFacts:
+        """The tool as rules know it."""
+        told = self.definition
+        return ToolFacts(told.full_name, told.server, self.effect, told.tags)
 
 
 @dataclass(frozen=True)

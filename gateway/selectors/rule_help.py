@@ -41,12 +41,6 @@ def catalog() -> Catalog:
     return catalog_at(revisions().get(Revision.CATALOG, 0))
 
 
-def facts_of(tool: CatalogTool) -> ToolFacts:
-    """A tool as rules know it."""
-    definition = tool.definition
-    return ToolFacts(tool.full_name, definition.server, tool.effect, definition.tags)
-
-
 def names_for(field: str, word: str) -> list[Offer]:
     """Names for a field of the selector that hold ``word``, those it begins first."""
     plain = word.casefold()
@@ -60,7 +54,7 @@ def _names(field: str) -> Iterator[Offer]:
         seen = {
             (value, "" if field != "tools" else tool.effect)
             for tool in catalog().tools.values()
-            for value in facts_of(tool).values(field)
+            for value in tool.facts.values(field)
         }
         yield from (Offer(*one) for one in seen)
     elif field == "effects":
@@ -105,7 +99,7 @@ def tools_taken(
     wanted = {name: Names(select[name]) for name in TOOL_FIELDS if select.get(name)}
     found = []
     for tool in catalog().tools.values():
-        facts = facts_of(tool)
+        facts = tool.facts
         if all(names.match(facts.values(field)) for field, names in wanted.items()):
             found.append(tool)
             if len(found) == most:

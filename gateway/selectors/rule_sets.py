@@ -12,7 +12,7 @@ from gateway.rule_words import (
     selector_words,
     value_words,
 )
-from gateway.selectors.rule_help import catalog, facts_of
+from gateway.selectors.rule_help import catalog
 from gateway.selectors.rule_hits import Hits
 from policy import events
 from policy.compiled import Names
@@ -128,7 +128,7 @@ def _takes(rule: Document, name: str) -> bool:
     if tool is None:
         # Of a tool that is not offered only its name is known.
         return not select or Names(select.get("tools", ())).match((name,))
-    facts = facts_of(tool)
+    facts = tool.facts
     return all(Names(words).match(facts.values(at)) for at, words in select.items())
 
 

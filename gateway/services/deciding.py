@@ -13,7 +13,6 @@ from gateway.connectors.api import Outcome
 from gateway.models import ToolCall
 from gateway.sandbox.api import CallError, Reply
 from gateway.services.holder import Holder, Step
-from gateway.services.tally import tool_facts
 from policy import paths
 from policy.admission import in_its_way
 from policy.compiled import RuleSet
@@ -69,7 +68,7 @@ def facts_of_call(
 ) -> CallFacts:
     """What is to be decided on."""
     return CallFacts(
-        tool=tool_facts(tool),
+        tool=tool.facts,
         principal=principal_facts(principal),
         run=run,
         arguments=arguments,

@@ -26,7 +26,6 @@ from gateway.services.deciding import (
     principal_facts,
 )
 from gateway.services.runs import acting
-from gateway.services.tally import tool_facts
 from policy import admission, scopes
 from policy.compiled import RuleSet
 from policy.decision import ALLOW, DENY, Decision
@@ -186,7 +185,7 @@ def _refused(question: Question, sandboxing: Sandboxing) -> str:
 
 
 def _run(question: Question, tool: CatalogTool) -> RunFacts:
-    made = {tool_facts(tool): question.made} if question.made else {}
+    made = {tool.facts: question.made} if question.made else {}
     return RunFacts("", question.mode, question.language, made)
 
 
@@ -196,7 +195,7 @@ def _considered(
     """Every rule of the set: those that had a say first, then by id."""
     verdicts = {one.rule.id: one for one in decision.verdicts}
     compiled = {one.rule.id: one for one in rules.compiled}
-    facts, who = tool_facts(tool), principal_facts(principal)
+    facts, who = tool.facts, principal_facts(principal)
     found = []
     for rule in rules.rules:
         if rule.id in verdicts:

@@ -29,7 +29,6 @@ from gateway.policy_tally import Change, Sums
 from gateway.selectors.policy_replays import visible_replays
 from gateway.services.deciding import principal_facts
 from gateway.services.runs import principal_of
-from gateway.services.tally import tool_facts
 from policy.access import roles_of
 from policy.compiled import RuleSet
 from policy.decision import Decision, decide
@@ -270,7 +269,7 @@ class _Judge:
             known = self.tools[name, effect] = (
                 ToolFacts(name, name.partition(".")[0], effect)
                 if tool is None
-                else tool_facts(tool)
+                else tool.facts
             )
         return known
 

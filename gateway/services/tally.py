@@ -27,7 +27,7 @@ class Tally:
                 tool = tools.get(call.tool)
                 server = call.tool.partition(".")[0]
                 gone = ToolFacts(call.tool, server, call.effect)
-                tally.add(call.step, tool_facts(tool) if tool else gone)
+                tally.add(call.step, tool.facts if tool else gone)
         return tally
 
     def add(self, step: int, tool: ToolFacts) -> None:
@@ -42,9 +42,3 @@ class Tally:
         if step in self._steps:
             made[self._steps[step]] -= 1
         return made
-
-
-def tool_facts(tool: CatalogTool) -> ToolFacts:
-    """A tool as rules know it."""
-    definition = tool.definition
-    return ToolFacts(tool.full_name, definition.server, tool.effect, definition.tags)

@@ -106,7 +106,7 @@ def _tried(
     if valid and form.rule is not None:
         given = sample.cleaned_data
         known = rule_help.catalog().tools.get(given["tool"])
-        tool, principal = sample.facts(rule_help.facts_of(known) if known else None)
+        tool, principal = sample.facts(known.facts if known else None)
         trial = rule_help.try_rule(
             form.rule,
             tool=tool,

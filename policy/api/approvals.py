@@ -25,6 +25,12 @@ from policy.models import ApproverGroup, Notification, NotificationChannel
 from policy.services import approver_groups, channels, deliveries
 
 
+class _ForAdministrators(APIView):
+    permission_classes = [People]
+    required_scope = ""
+    capability = IDENTITY_ADMIN
+
+
 class GroupList(generics.ListAPIView[ApproverGroup]):
     """Approver groups; POST makes one."""
 
@@ -77,12 +83,8 @@ class GroupDetail(generics.RetrieveAPIView[ApproverGroup]):
         return Response(GroupSerializer(approvers.group(slug)).data)
 
 
-class GroupRemove(APIView):
+class GroupRemove(_ForAdministrators):
     """Removes an approver group."""
-
-    permission_classes = [People]
-    required_scope = ""
-    capability = IDENTITY_ADMIN
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: ApiRequest, slug: str) -> Response:
@@ -92,12 +94,9 @@ class GroupRemove(APIView):
         return Response(status=204)
 
 
-class ChannelList(generics.ListAPIView[NotificationChannel]):
+class ChannelList(_ForAdministrators, generics.ListAPIView[NotificationChannel]):
     """Notification channels; POST makes one."""
 
-    permission_classes = [People]
-    required_scope = ""
-    capability = IDENTITY_ADMIN
     serializer_class = ChannelSerializer
     pagination_class = ByKey
 
@@ -119,12 +118,9 @@ class ChannelList(generics.ListAPIView[NotificationChannel]):
         return Response(body, status=201, headers={"Cache-Control": "no-store"})
 
 
-class ChannelDetail(generics.RetrieveAPIView[NotificationChannel]):
+class ChannelDetail(_ForAdministrators, generics.RetrieveAPIView[NotificationChannel]):
     """One notification channel; POST changes it."""
 
-    permission_classes = [People]
-    required_scope = ""
-    capability = IDENTITY_ADMIN
     serializer_class = ChannelSerializer
 
     def get_object(self) -> NotificationChannel:
@@ -148,12 +144,8 @@ class ChannelDetail(generics.RetrieveAPIView[NotificationChannel]):
         return Response(ChannelSerializer(approvers.channel(pk)).data)
 
 
-class ChannelRemove(APIView):
+class ChannelRemove(_ForAdministrators):
     """Removes a notification channel."""
-
-    permission_classes = [People]
-    required_scope = ""
-    capability = IDENTITY_ADMIN
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: ApiRequest, pk: int) -> Response:
@@ -163,12 +155,9 @@ class ChannelRemove(APIView):
         return Response(status=204)
 
 
-class MessageList(generics.ListAPIView[Notification]):
+class MessageList(_ForAdministrators, generics.ListAPIView[Notification]):
     """Messages of all channels, the newest first."""
 
-    permission_classes = [People]
-    required_scope = ""
-    capability = IDENTITY_ADMIN
     serializer_class = MessageSerializer
     pagination_class = ByKey
 
@@ -176,12 +165,8 @@ class MessageList(generics.ListAPIView[Notification]):
         return Notification.objects.select_related("channel", "approval")
 
 
-class MessageAgain(APIView):
+class MessageAgain(_ForAdministrators):
     """Sends a dead message once more."""
-
-    permission_classes = [People]
-    required_scope = ""
-    capability = IDENTITY_ADMIN
 
     @extend_schema(request=None, responses=MessageSerializer)
     def post(self, request: ApiRequest, pk: int) -> Response:

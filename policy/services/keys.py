@@ -5,9 +5,10 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -18,14 +19,22 @@ from core.errors import Invalid, NotFound, TollgateError
 from core.ids import new_id
 from core.prepared import prepared_cursor
 from policy import events, scopes
-from policy.models import ApiKey, Environment, Project, ServiceAccount, Team
+from policy.models import (
+    ApiKey,
+    Environment,
+    PersonalKey,
+    Project,
+    ServiceAccount,
+    Team,
+)
 from policy.principal import Principal
 from policy.services.teams import create_service_account
 
+Key = TypeVar("Key", ApiKey, PersonalKey)
 KEY = re.compile(
     r"^(?P<prefix>tgp?_[0-9a-z]{8})_(?P<secret>[0-9A-Za-z_-]{40,50})$", re.ASCII
 )
-TOUCH_EVERY = timedelta(minutes=1)
+_TOUCH_EVERY = timedelta(minutes=1)
 # Each request asks it: by hand, since the ORM takes longer to write it than the server
 # to answer it.
 _FIND = """
@@ -169,19 +178,35 @@ def authenticate(
 
     Raises KeyRefused, with the refusal on record.
     """
+    key = accepted(text, _found, at=at, address=address, request_id=request_id)
+    return principal_of(key).seen_from(address=address, request_id=request_id)
+
+
+def accepted(
+    text: str,
+    find: Callable[[str], Key | None],
+    *,
+    at: datetime,
+    address: str,
+    request_id: str,
+) -> Key:
+    """The key of this text, which ``find`` finds by its prefix.
+
+    Raises KeyRefused, with the refusal on record.
+    """
     match = KEY.match(text)
-    key = match and _found(match["prefix"])
+    key = match and find(match["prefix"])
     if (
         not match
         or not key
         or not hmac.compare_digest(key.secret_hash, hashed(match["secret"]))
     ):
-        raise refused("unknown", text, at=at, address=address, request_id=request_id)
+        raise _refused("unknown", text, at, address, request_id)
     if (state := key.state(at=at)) != "active":
-        raise refused(state, text, at=at, address=address, request_id=request_id)
-    if key.last_used_at is None or at - key.last_used_at > TOUCH_EVERY:
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=at)
-    return principal_of(key).seen_from(address=address, request_id=request_id)
+        raise _refused(state, text, at, address, request_id)
+    if key.last_used_at is None or at - key.last_used_at > _TOUCH_EVERY:
+        type(key).objects.filter(pk=key.pk).update(last_used_at=at)
+    return key
 
 
 def _found(prefix: str) -> ApiKey | None:
@@ -231,8 +256,8 @@ _ADVICE = {
 }
 
 
-def refused(
-    state: str, text: str, *, at: datetime, address: str, request_id: str
+def _refused(
+    state: str, text: str, at: datetime, address: str, request_id: str
 ) -> KeyRefused:
     """Record that a key was refused, and return the error to raise."""
     match = KEY.match(text)

@@ -1,6 +1,5 @@
 """Personal keys: a person's own, to decide on approvals from an MCP client."""
 
-import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from policy import events, scopes
 from policy.access import Access, access_of
 from policy.models import PersonalKey, User
 from policy.principal import PERSON, Principal
-from policy.services.keys import KEY, TOUCH_EVERY, hashed, refused
+from policy.services.keys import accepted, hashed
 
 PREFIX = "tgp_"
 LONGEST_DAYS = 90
@@ -84,22 +83,7 @@ def authenticate(
 
     Raises KeyRefused, with the refusal on record, also for people who are kept out.
     """
-    match = KEY.match(text)
-    key = match and (
-        PersonalKey.objects.select_related("user")
-        .filter(prefix=match["prefix"], user__is_active=True)
-        .first()
-    )
-    if (
-        not match
-        or not key
-        or not hmac.compare_digest(key.secret_hash, hashed(match["secret"]))
-    ):
-        raise refused("unknown", text, at=at, address=address, request_id=request_id)
-    if (state := key.state(at=at)) != "active":
-        raise refused(state, text, at=at, address=address, request_id=request_id)
-    if key.last_used_at is None or at - key.last_used_at > TOUCH_EVERY:
-        PersonalKey.objects.filter(pk=key.pk).update(last_used_at=at)
+    key = accepted(text, _found, at=at, address=address, request_id=request_id)
     user = key.user
     return Principal(
         kind=PERSON,
@@ -115,6 +99,11 @@ def authenticate(
         address=address,
         request_id=request_id,
     )
+
+
+def _found(prefix: str) -> PersonalKey | None:
+    keys = PersonalKey.objects.select_related("user")
+    return keys.filter(prefix=prefix, user__is_active=True).first()
 
 
 def access_of_key(principal: Principal) -> Access:

@@ -1,6 +1,5 @@
 """Sets, changes and removes quotas, and forgets their old history."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,12 +23,12 @@ from policy.models import (
     Team,
 )
 from policy.quota import AT_ONCE, CALLS, CONCURRENT, METRICS, WINDOWS, Limit
+from policy.tool_patterns import check_pattern
 
 MOST = 10**15
 KEPT_DAYS = {"minute": 2, "hour": 62, "day": 400, "month": 1830}
 """For how many days past windows are shown."""
 REFUSALS_KEPT_DAYS = 62
-_PATTERN = re.compile(r"[a-z0-9_-]+\.(?:\*|[A-Za-z0-9_.-]+\*?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +151,8 @@ def _check(scope: Scope, metric: str, window: str, limit: int, reason: str) -> N
         raise Invalid(
             "Only tool calls can be limited for a tool: a run may call many tools."
         )
-    if scope.tool and not _PATTERN.fullmatch(scope.tool):
-        raise Invalid(
-            f"{scope.tool!r} names no tools: write server.tool, or server.* for all."
-        )
+    if scope.tool:
+        check_pattern(scope.tool)
     if scope.key and scope.team and scope.key.service_account.team != scope.team:
         raise Invalid(f"The key {scope.key} is not one of team {scope.team}.")
     _check_limit(limit, reason)

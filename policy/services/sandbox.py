@@ -1,6 +1,5 @@
 """Sets how scripts are kept apart, what they may use, and what may run at all."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,8 +26,7 @@ from policy.sandbox import (
     explain,
 )
 from policy.selectors import sandboxing_of
-
-_PATTERN = re.compile(r"[a-z0-9_-]+\.(?:\*|[A-Za-z0-9_.-]+\*?)")
+from policy.tool_patterns import check_pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +135,8 @@ def set_sandbox_policy(
 def _check(scope: Scope, rule: Rule) -> None:
     if rule.level and rule.level not in LEVELS:
         raise Invalid(f"There is no level {rule.level!r}: use {' or '.join(LEVELS)}.")
-    if scope.tool and not _PATTERN.fullmatch(scope.tool):
-        raise Invalid(
-            f"{scope.tool!r} names no tools: write server.tool, or server.* for all."
-        )
+    if scope.tool:
+        check_pattern(scope.tool)
     if scope.tool and replace(rule, require_gvisor=False) != Rule():
         raise Invalid("A tool can only require gVisor: all else is per run.")
 
