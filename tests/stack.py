@@ -253,14 +253,27 @@ def folder(name: str) -> Iterator[Path]:
 def own_database(url: str, suffix: str) -> Iterator[str]:
     """An empty database beside the one of ``url``; dropped at the end."""
     name = f"{urlsplit(url).path.lstrip('/')}_{suffix}"
-    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
     create = sql.SQL("CREATE DATABASE {}")
-    identifier = sql.Identifier(name)
     with psycopg.connect(url, autocommit=True) as admin:
-        admin.execute(drop.format(identifier))
-        admin.execute(create.format(identifier))
+        _drop(admin, name)
+        admin.execute(create.format(sql.Identifier(name)))
         yield urlsplit(url)._replace(path=f"/{name}").geturl()
-        admin.execute(drop.format(identifier))
+        _drop(admin, name)
+
+
+def _drop(admin: psycopg.Connection, name: str) -> None:
+    """Drop a database, as soon as those sessions are over that are another role's."""
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+    deadline = time.monotonic() + _STOP_SECONDS
+    while True:
+        try:
+            admin.execute(drop.format(sql.Identifier(name)))
+        except psycopg.errors.InsufficientPrivilege:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def own_redis(url: str, number: int = _REDIS_NUMBER) -> str:

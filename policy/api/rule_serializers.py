@@ -13,6 +13,12 @@ class RulesField(serializers.ListField):
     child = serializers.DictField()
 
 
+class DocumentSerializer(serializers.Serializer[Any]):
+    """The document that is kept in git."""
+
+    rules = RulesField()
+
+
 class LiveSerializer(serializers.Serializer[Any]):
     """The rules in force."""
 

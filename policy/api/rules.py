@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -77,7 +77,7 @@ class Export(APIView):
     required_scope = scopes.POLICY_READ
     capability = POLICY_READ
 
-    @extend_schema(responses={(200, "application/yaml"): OpenApiResponse(str)})
+    @extend_schema(responses={(200, "application/yaml"): shapes.DocumentSerializer})
     def get(self, request: Request) -> HttpResponse:
         """The document that `manage.py policy export` writes."""
         live = versions.live()

@@ -9,7 +9,9 @@ from django.core.management import call_command
 from django.test import Client
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from tests.builders.identity import make_user
+from policy import documents
+from tests.builders.identity import make_team, make_user
+from tests.builders.policy import make_version
 from tests.integration.test_scope_matrix import routes
 
 
@@ -52,3 +54,20 @@ def test_the_document_has_every_route_and_method(document: dict[str, Any]) -> No
         for method in found
     )
     assert operations == len([one for one in routes() if one.name != "api_schema"])
+
+
+def test_the_exported_rules_are_as_described(
+    document: dict[str, Any], client: Client
+) -> None:
+    make_version({"id": "no", "effect": "deny"})
+    client.force_login(make_user("erin", (make_team(), "admin")))
+    exported = client.get("/api/v1/policy/export/")
+    answer = document["paths"]["/api/v1/policy/export/"]["get"]["responses"]["200"]
+    (kind,) = answer["content"]
+    assert exported.headers["Content-Type"].startswith(kind)
+    name = answer["content"][kind]["schema"]["$ref"].rpartition("/")[2]
+    schema = document["components"]["schemas"][name]
+    assert (schema["type"], schema["required"]) == ("object", ["rules"])
+    assert documents.read(exported.content.decode()) == [
+        {"id": "no", "mode": "enforce", "effect": "deny"}
+    ]
