@@ -1,16 +1,17 @@
 """Filters of the audit explorer, the same for pages, exports and the REST API."""
 
-import shlex
-from collections.abc import Callable
 from datetime import datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import django_filters
 from django import forms
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
+from audit.conditions import actor, column, condition
 from audit.models import Event
+from audit.query import QueryError, Terms, Value, parse
 from core.clock import now
 from core.period import PRESETS
 
@@ -20,59 +21,33 @@ PERIODS = (*((name, name) for name in PRESETS), (ALL_TIME, "all time"))
 DECISIONS = (("allow", "Allowed"), ("deny", "Denied"))
 
 
-def by_actor(value: str) -> Q:
-    """An actor's exact id, such as ``user:alice``, or a part of the name."""
-    return Q(actor_id=value) | Q(actor_label__icontains=value)
+class QueryField(forms.CharField):
+    """Text of the query language; gives its terms."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return parse(str(value or ""))
+        except QueryError as error:
+            where = f"at character {error.position + 1}"
+            raise forms.ValidationError(f"{error.message} ({where})") from error
+
+    def validate(self, value: Any) -> None:
+        """Every text that parses is valid."""
+
+    def run_validators(self, value: Any) -> None:
+        """None: ``parse`` bounds the length and refuses NUL."""
 
 
-def _exact_or_start(field: str) -> Callable[[str], Q]:
-    def condition(value: str) -> Q:
-        if value.endswith("*"):
-            return Q(**{f"{field}__startswith": value[:-1]})
-        return Q(**{field: value})
+class QueryFilter(django_filters.Filter):  # type: ignore[misc]
+    """Events by a text of the query language."""
 
-    return condition
-
-
-_QUALIFIERS: dict[str, Callable[[str], Q]] = {
-    "actor": by_actor,
-    "team": _exact_or_start("team"),
-    "environment": _exact_or_start("environment"),
-    "tool": _exact_or_start("tool"),
-    "name": _exact_or_start("name"),
-    "decision": _exact_or_start("decision"),
-    "run": _exact_or_start("run"),
-    "request": _exact_or_start("request_id"),
-    "target": lambda value: Q(target_id=value) | Q(target_label__icontains=value),
-}
-
-
-def matching(text: str) -> Q:
-    """The condition a text query stands for.
-
-    Words must all occur in the summary; ``actor:alice`` asks a column, ``-actor:alice``
-    excludes, a trailing ``*`` matches the start, quotes keep words together.
-    """
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = text.split()
-    condition = Q()
-    for word in words:
-        without = word.removeprefix("-")
-        name, colon, value = without.partition(":")
-        if colon and value and name in _QUALIFIERS:
-            one = _QUALIFIERS[name](value)
-        else:
-            one = Q(summary__icontains=without) | Q(uid=without)
-        condition &= ~one if word.startswith("-") and without else one
-    return condition
+    field_class = QueryField
 
 
 class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Events by period, people, things and words."""
 
-    q = django_filters.CharFilter(method="by_text", label="Search")
+    q = QueryFilter(method="by_terms", label="Search")
     period = django_filters.ChoiceFilter(
         choices=PERIODS, method="by_period", label="Period"
     )
@@ -80,7 +55,7 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
     last = django_filters.DateFilter(method="to_day", label="To")
     name = django_filters.CharFilter(method="by_column", label="Event")
     decision = django_filters.ChoiceFilter(choices=DECISIONS, label="Decision")
-    actor = django_filters.CharFilter(method="by_column", label="Actor")
+    actor = django_filters.CharFilter(method="by_actor", label="Actor")
     team = django_filters.CharFilter(label="Team")
     tool = django_filters.CharFilter(method="by_column", label="Tool")
     run = django_filters.CharFilter(label="Run")
@@ -92,15 +67,25 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
         model = Event
         fields: tuple[str, ...] = ()
 
-    def by_text(
+    @property
+    def terms(self) -> Terms:
+        """What ``q`` asks for; nothing if it cannot be understood."""
+        return tuple(getattr(self.form, "cleaned_data", {}).get("q") or ())
+
+    def by_terms(
+        self, events: QuerySet[Event], name: str, value: Terms
+    ) -> QuerySet[Event]:
+        return events.filter(condition(value, zone=settings.REPORT_TIME_ZONE, at=now()))
+
+    def by_actor(
         self, events: QuerySet[Event], name: str, value: str
     ) -> QuerySet[Event]:
-        return events.filter(matching(value.replace("\x00", "")))
+        return events.filter(actor(_asked(value)))
 
     def by_column(
         self, events: QuerySet[Event], name: str, value: str
     ) -> QuerySet[Event]:
-        return events.filter(_QUALIFIERS[name](value))
+        return events.filter(column(name, _asked(value)))
 
     def by_period(
         self, events: QuerySet[Event], name: str, value: str
@@ -128,6 +113,10 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
             for name, errors in form.errors.items()
             if name in form.fields
         ]
+
+
+def _asked(value: str) -> Value:
+    return Value(value.removesuffix("*"), prefix=value.endswith("*"))
 
 
 def _start_of(day: datetime) -> datetime:

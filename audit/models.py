@@ -1,14 +1,25 @@
 """The append-only trail: each event is a snapshot that depends on no other row."""
 
-from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from core.secrets import unseal
 
 
+def _by_text(
+    field: str, name: str = "", *, condition: models.Q | None = None
+) -> models.Index:
+    """An index that finds a text and its start (LIKE 'crm.%') in any collation."""
+    return models.Index(
+        fields=[field, "-at", "-id"],
+        name=f"event_{name or field}",
+        opclasses=["varchar_pattern_ops", "timestamptz_ops", "int8_ops"],
+        condition=condition,
+    )
+
+
 class EventQuerySet(models.QuerySet["Event"]):
     def newest_first(self) -> "EventQuerySet":
-        return self.order_by("-id")
+        return self.order_by("-at", "-id")
 
 
 class Event(models.Model):
@@ -47,19 +58,24 @@ class Event(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["uid", "at"], name="event_uid")]
+        # Newest first, as the explorer reads; two more are PostgreSQL's alone:
+        # event_words (full text) and event_ids (request, trace and key).
         indexes = [
-            BrinIndex(
-                fields=["at"], name="event_at", autosummarize=True, pages_per_range=32
-            ),
-            models.Index(fields=["name", "-id"], name="event_name"),
-            models.Index(fields=["actor_id", "-id"], name="event_actor"),
-            models.Index(fields=["team", "-id"], name="event_team"),
+            models.Index(fields=["-at", "-id"], name="event_at"),
+            _by_text("name"),
+            _by_text("actor_id", "actor"),
+            models.Index(fields=["team", "-at", "-id"], name="event_team"),
+            _by_text("tool", condition=models.Q(tool__gt="")),
             models.Index(
                 fields=["run", "id"], name="event_run", condition=~models.Q(run="")
             ),
-            models.Index(fields=["target_kind", "target_id", "-id"], name="event_tgt"),
             models.Index(
-                fields=["decision", "-id"],
+                fields=["target_id", "-at", "-id"],
+                name="event_tgt",
+                condition=models.Q(tool="") | ~models.Q(target_kind="tool"),
+            ),
+            models.Index(
+                fields=["-at", "-id"],
                 name="event_deny",
                 condition=models.Q(decision="deny"),
             ),
@@ -223,3 +239,21 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.uid} {self.state}"
+
+
+class SavedView(models.Model):
+    """A filter of the explorer under a name, for its owner or for all who may look."""
+
+    name = models.CharField(max_length=60)
+    owner = models.CharField(max_length=160)
+    query = models.CharField(max_length=2_000)
+    shared = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "name"], name="view_of_an_owner")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

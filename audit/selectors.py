@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit.models import Event
 from audit.web import AUDIT_READ, Rights
@@ -21,6 +21,7 @@ COLUMNS = (
     "actor_label",
     "team",
     "environment",
+    "key",
     "target_kind",
     "target_id",
     "target_label",
@@ -28,9 +29,13 @@ COLUMNS = (
     "run",
     "step",
     "request_id",
+    "trace_id",
+    "client_address",
+    "policy_version",
     "summary",
     "body",
 )
+MOST_HISTORY = 50
 _MOST_RELATED = 100
 _BATCH = 2_000
 _REQUEST = timedelta(hours=1)
@@ -53,14 +58,24 @@ def visible_event(rights: Rights, uid: str) -> Event:
 
 def related(rights: Rights, event: Event) -> list[Event]:
     """Other events of the same run, else of the same request; oldest first."""
-    events = visible_events(rights).exclude(pk=event.pk).order_by("pk")
+    events = visible_events(rights).exclude(pk=event.pk).order_by("at", "pk")
     if event.run:
         return list(events.filter(run=event.run)[:_MOST_RELATED])
     if event.request_id:
-        # By time first: the trail has no index by request.
         near = events.filter(at__range=(event.at - _REQUEST, event.at + _REQUEST))
         return list(near.filter(request_id=event.request_id)[:_MOST_RELATED])
     return []
+
+
+def history(kind: str, target: str, *, most: int = MOST_HISTORY) -> list[Event]:
+    """The newest events on one thing, for the History part of its page.
+
+    Calls of a tool are left out: a busy one has millions.
+    """
+    events = Event.objects.defer("body").filter(target_kind=kind, target_id=target)
+    if kind == "tool":
+        events = events.filter(tool="")
+    return list(events.newest_first()[:most])
 
 
 def export_rows(events: QuerySet[Event], *, parsed: bool) -> Iterator[list[Any]]:
@@ -69,14 +84,13 @@ def export_rows(events: QuerySet[Event], *, parsed: bool) -> Iterator[list[Any]]
     Read in batches by key, so that a long export holds no cursor open; events that
     come in meanwhile are left out. ``parsed`` gives the body as JSON, else as text.
     """
-    below: int | None = None
-    whole = events.defer(None).order_by("-pk")
-    while batch := list(
-        (whole if below is None else whole.filter(pk__lt=below))[:_BATCH]
-    ):
+    below = Q()
+    whole = events.defer(None).order_by("-at", "-pk")
+    while batch := list(whole.filter(below)[:_BATCH]):
         for event in batch:
             row = [getattr(event, column) for column in COLUMNS]
             if parsed:
                 row[-1] = json.loads(event.body)
             yield row
-        below = batch[-1].pk
+        last = batch[-1]
+        below = Q(at__lte=last.at) & (Q(at__lt=last.at) | Q(pk__lt=last.pk))

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, QueryDict
 
 M = TypeVar("M", bound=Model)
 
 PAGE_SIZE = 50
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSITION = ("before", "after", "page", "export")
 
 
@@ -47,6 +49,44 @@ def keyset(
         newer=_link(request, after=rows[0].pk) if rows and more_newer else "",
         older=_link(request, before=rows[-1].pk) if rows and more_older else "",
     )
+
+
+def keyset_by_time(
+    queryset: QuerySet[M], request: HttpRequest, *, size: int = PAGE_SIZE
+) -> KeysetPage[M]:
+    """As ``keyset``, by falling ``at`` and primary key; places are ``micros-key``."""
+    before, after = _place(request, "before"), _place(request, "after")
+    if after is not None:
+        at, key = after
+        later = Q(at__gte=at) & (Q(at__gt=at) | Q(pk__gt=key))
+        rows = list(queryset.filter(later).order_by("at", "pk")[: size + 1])
+        more_newer, more_older = len(rows) > size, True
+        rows = rows[:size][::-1]
+    else:
+        if before is not None:
+            at, key = before
+            queryset = queryset.filter(Q(at__lte=at) & (Q(at__lt=at) | Q(pk__lt=key)))
+        rows = list(queryset.order_by("-at", "-pk")[: size + 1])
+        more_newer, more_older = before is not None, len(rows) > size
+        rows = rows[:size]
+    return KeysetPage(
+        rows,
+        newer=_link(request, after=_place_of(rows[0])) if rows and more_newer else "",
+        older=_link(request, before=_place_of(rows[-1])) if rows and more_older else "",
+    )
+
+
+def _place(request: HttpRequest, name: str) -> tuple[datetime, int] | None:
+    micros, _, key = request.GET.get(name, "").partition("-")
+    at, pk = _number(micros), _number(key)
+    # Of the years 1970 to 2286.
+    if at is None or pk is None or at >= 10**16:
+        return None
+    return _EPOCH + timedelta(microseconds=at), pk
+
+
+def _place_of(row: Any) -> str:
+    return f"{(row.at - _EPOCH) // timedelta(microseconds=1)}-{row.pk}"
 
 
 def paged(rows: Any, request: HttpRequest, *, size: int = PAGE_SIZE) -> Page[Any]:
@@ -89,7 +129,7 @@ def _query(request: HttpRequest) -> QueryDict:
     return query
 
 
-def _link(request: HttpRequest, **position: int) -> str:
+def _link(request: HttpRequest, **position: int | str) -> str:
     query = _query(request)
     for name, value in position.items():
         query[name] = str(value)

@@ -41,7 +41,7 @@ class WholeEventSerializer(EventSerializer):
 class ByKey(CursorPagination):
     """Pages that stay put while events come in."""
 
-    ordering = "-pk"
+    ordering = ("-at", "-pk")
     page_size = 100
 
 
