@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import BooleanField, F, Func, Q, TextField, Value
 
-from audit.query import QueryError, Terms, moment
+from audit.query import QueryError, Term, Terms, moment
 from audit.query import Value as Asked
 
 _PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]+")
@@ -74,8 +74,8 @@ def _one(qualifier: str, value: Asked, zone: str, at: datetime) -> Q:
         "server": _server,
         "target": _target,
         "policy": lambda version: Q(policy_version=int(version.text)),
-        "after": lambda text: Q(at__gte=_time(text.text, zone, at)),
-        "before": lambda text: Q(at__lt=_time(text.text, zone, at)),
+        "after": lambda text: Q(at__gte=_time(text, zone, at)),
+        "before": lambda text: Q(at__lt=_time(text, zone, at)),
     }
     if qualifier in special:
         return special[qualifier](value)
@@ -118,8 +118,13 @@ def _target(value: Asked) -> Q:
     return column("target_id", value)
 
 
-def _time(text: str, zone: str, at: datetime) -> datetime:
-    found = moment(text, at=at)
+def time_of(term: Term, *, zone: str, at: datetime) -> datetime:
+    """The time that a term with ``after`` or ``before`` names."""
+    return _time(term.values[0], zone, at)
+
+
+def _time(value: Asked, zone: str, at: datetime) -> datetime:
+    found = moment(value.text, at=at)
     if found is None:
-        raise QueryError(f"{text} is no time.", 0)
+        raise QueryError(f"{value.text} is no time.", 0)
     return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))

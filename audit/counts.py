@@ -78,14 +78,15 @@ def counts(events: QuerySet[Event], *, start: datetime, end: datetime) -> Counts
     try:
         sql, params = newest.query.sql_with_params()
     except EmptyResultSet:
-        return Counts(0, False, {name: () for name in FACETS}, ())
+        return Counts(0, False, dict.fromkeys(FACETS, ()), ())
     with connection.cursor() as cursor:
         cursor.execute(
             f"WITH newest AS MATERIALIZED ({sql}) "  # noqa: S608 - our own query
             f"SELECT GROUPING({', '.join(_COLUMNS)}), {', '.join(_COLUMNS)}, "
-            "max(actor_label), count(*) FROM (SELECT *, date_bin(%s, at, %s) AS bin "
+            "max(actor_label), count(*) FROM "
+            "(SELECT *, date_bin(%s::interval, at, %s) AS bin "
             f"FROM newest) AS binned GROUP BY GROUPING SETS ((), {_each()})",
-            [*params, width, origin],
+            [*params, str(width), origin],
         )
         total, facets, bins = _sorted_out(cursor.fetchall())
     more = total > MOST_COUNTED
@@ -150,9 +151,9 @@ def _sampled(
         share = min(1.0, _SAMPLE / max(1.0, cursor.fetchone()[0]))
         sample = f"{table} TABLESAMPLE SYSTEM ({share * 100:.6f}) REPEATABLE (1)"
         cursor.execute(
-            "SELECT date_bin(%s, at, %s) AS bin, count(*) "  # noqa: S608 - as above
+            "SELECT date_bin(%s::interval, at, %s) AS bin, count(*) "  # noqa: S608 - as above
             f"FROM ({sql.replace(table, sample, 1)}) AS sampled GROUP BY bin",
-            [width, origin, *params],
+            [str(width), origin, *params],
         )
         return {bin: round(count / share) for bin, count in cursor.fetchall()}
 

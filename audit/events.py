@@ -31,3 +31,5 @@ SINK_REFUSED = kind(
 LETTERS_RESENT = kind(
     "sink.resent", "{actor} had {letters} dead letters of {target} sent again"
 )
+VIEW_SAVED = kind("audit.view_saved", "{actor} saved the view {target} of the trail")
+VIEW_REMOVED = kind("audit.view_removed", "{actor} removed the view {target}")

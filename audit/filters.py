@@ -9,7 +9,7 @@ from django import forms
 from django.conf import settings
 from django.db.models import QuerySet
 
-from audit.conditions import actor, column, condition
+from audit.conditions import actor, column, condition, time_of
 from audit.models import Event
 from audit.query import QueryError, Terms, Value, parse
 from core.clock import now
@@ -18,6 +18,9 @@ from core.period import PRESETS
 ALL_TIME = "all"
 DEFAULT_PERIOD = "7d"
 PERIODS = (*((name, name) for name in PRESETS), (ALL_TIME, "all time"))
+GROUPS = (("run", "run"), ("request", "request"))
+# Events written while the page is made are in its last bar.
+_MARGIN = timedelta(seconds=1)
 DECISIONS = (("allow", "Allowed"), ("deny", "Denied"))
 
 
@@ -103,6 +106,26 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
         self, events: QuerySet[Event], name: str, value: datetime
     ) -> QuerySet[Event]:
         return events.filter(at__lt=_start_of(value + timedelta(days=1)))
+
+    def window(self, at: datetime) -> tuple[datetime, datetime]:
+        """The time in which the found events can be; ``at`` is now."""
+        given = getattr(self.form, "cleaned_data", {})
+        starts, ends = [], [at + _MARGIN]
+        if (period := given.get("period")) and period != ALL_TIME:
+            starts.append(at - timedelta(days=PRESETS[period]))
+        if given.get("first"):
+            starts.append(_start_of(given["first"]))
+        if given.get("last"):
+            ends.append(_start_of(given["last"] + timedelta(days=1)))
+        for one in self.terms:
+            if one.qualifier in ("after", "before") and not one.negated:
+                limit = time_of(one, zone=settings.REPORT_TIME_ZONE, at=at)
+                (starts if one.qualifier == "after" else ends).append(limit)
+        end = min(ends)
+        if not starts:
+            oldest = Event.objects.order_by("at", "pk").values_list("at", flat=True)
+            starts.append(oldest.first() or end)
+        return min(max(starts), end), end
 
     @property
     def problems(self) -> list[str]:

@@ -19,7 +19,7 @@ def _by_text(
 
 class EventQuerySet(models.QuerySet["Event"]):
     def newest_first(self) -> "EventQuerySet":
-        return self.order_by("-at", "-id")
+        return self.order_by("-id")
 
 
 class Event(models.Model):

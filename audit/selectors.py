@@ -1,13 +1,15 @@
 """Reads of the trail."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from audit.models import Event
+from audit.models import Event, SavedView
+from audit.services.record import DENY
 from audit.web import AUDIT_READ, Rights
 from core.errors import NotFound
 
@@ -37,6 +39,7 @@ COLUMNS = (
 )
 MOST_HISTORY = 50
 _MOST_RELATED = 100
+_MOST_VIEWS = 100
 _BATCH = 2_000
 _REQUEST = timedelta(hours=1)
 
@@ -75,7 +78,43 @@ def history(kind: str, target: str, *, most: int = MOST_HISTORY) -> list[Event]:
     events = Event.objects.defer("body").filter(target_kind=kind, target_id=target)
     if kind == "tool":
         events = events.filter(tool="")
-    return list(events.newest_first()[:most])
+    return list(events.order_by("-at", "-pk")[:most])
+
+
+def saved_views(owner: str) -> list[SavedView]:
+    """A person's own views and the shared ones, by name."""
+    views = SavedView.objects.filter(Q(owner=owner) | Q(shared=True))
+    return list(views.order_by("name", "pk")[:_MOST_VIEWS])
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Events next to each other in a list that share a run or a request."""
+
+    key: str
+    events: Sequence[Event]
+
+    @property
+    def denied(self) -> int:
+        return sum(event.decision == DENY for event in self.events)
+
+    @property
+    def first(self) -> Event:
+        return self.events[-1]
+
+
+def grouped(events: Iterable[Event], by: str) -> list[Group]:
+    """Events newest first by ``run`` or ``request``, in order of their newest.
+
+    Neighbours that belong to none are a group without a key.
+    """
+    found: dict[tuple[str, int], list[Event]] = {}
+    gap = 0
+    for event in events:
+        key = event.run if by == "run" else event.request_id
+        gap += bool(key)
+        found.setdefault((key, 0 if key else gap), []).append(event)
+    return [Group(key, rows) for (key, _), rows in found.items()]
 
 
 def export_rows(events: QuerySet[Event], *, parsed: bool) -> Iterator[list[Any]]:

@@ -30,19 +30,24 @@ DROP FUNCTION audit_words(text);
 _TEXT = "varchar_pattern_ops"
 
 
-def _newest(name: str, *fields: str, text: bool = False, **options: object) -> Operation:
+def _newest(
+    name: str, *fields: str, text: bool = False, condition: models.Q | None = None
+) -> Operation:
     """An index whose rows stand newest first; ``text``: found by their start too."""
     opclasses = [_TEXT, "timestamptz_ops", "int8_ops"] if text else []
     return migrations.AddIndex(
         "event",
         models.Index(
-            fields=[*fields, "-at", "-id"], name=name, opclasses=opclasses, **options
+            fields=[*fields, "-at", "-id"],
+            name=name,
+            opclasses=opclasses,
+            condition=condition,
         ),
     )
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audit", "0004_partitions")]
+    dependencies = [("audit", "0006_sinks")]
     operations = [
         *(
             migrations.RemoveIndex("event", name)
