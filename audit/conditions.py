@@ -96,6 +96,11 @@ def actor(value: Asked) -> Q:
     return column("actor_id", Asked(f"user:{value.text}", value.prefix)) | named
 
 
+def by_actor(text: str) -> Q:
+    """``actor`` for a text outside a query, which may end in ``*``."""
+    return actor(Asked(text.removesuffix("*"), prefix=text.endswith("*")))
+
+
 def _text(value: Asked) -> Q:
     if _UID.fullmatch(value.text) and not value.prefix:
         return Q(uid=value.text)

@@ -9,7 +9,7 @@ from django import forms
 from django.conf import settings
 from django.db.models import QuerySet
 
-from audit.conditions import actor, column, condition, time_of
+from audit.conditions import by_actor, column, condition, time_of
 from audit.models import Event
 from audit.query import QueryError, Terms, Value, parse
 from core.clock import now
@@ -83,7 +83,7 @@ class EventFilter(django_filters.FilterSet):  # type: ignore[misc]
     def by_actor(
         self, events: QuerySet[Event], name: str, value: str
     ) -> QuerySet[Event]:
-        return events.filter(actor(_asked(value)))
+        return events.filter(by_actor(value))
 
     def by_column(
         self, events: QuerySet[Event], name: str, value: str

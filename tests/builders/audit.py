@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from audit.actor import Actor, Target
-from audit.models import Event
+from audit.models import Event, SavedView
 from audit.registry import EventKind, known
 from audit.services.record import record
 from audit.services.sealing import Sealer
@@ -63,3 +63,12 @@ def seal_events(*, batch: int = 10_000, at: datetime = AT) -> int:
     while sealed := sealer.seal(at=at):
         total += sealed
     return total
+
+
+def make_view(
+    name: str = "Refusals", *, query: str = "q=decision%3Adeny", shared: bool = True
+) -> SavedView:
+    """A saved view of nobody in particular."""
+    return SavedView.objects.create(
+        name=name, owner="user:nobody", query=query, shared=shared, created_at=AT
+    )

@@ -7,7 +7,7 @@ from guardian.models import GroupObjectPermission
 from core.clock import now
 from gateway.services import policy_replay
 from policy.models import Membership, Quota, SandboxPolicy
-from tests.builders.audit import make_event
+from tests.builders.audit import make_event, make_view
 from tests.builders.catalog import make_grant, make_server, make_tool
 from tests.builders.holds import (
     make_approval,
@@ -44,6 +44,7 @@ def make_world() -> dict[str, Any]:
         "key": make_key(make_account(cast.team)).key.pk,
         "event": make_event().uid,
         "grant": str(GroupObjectPermission.objects.latest("pk").pk),
+        "view": make_view().pk,
         "membership": Membership.objects.get(user=cast.member).pk,
         "person": cast.member.pk,
         "quota": quota.pk,

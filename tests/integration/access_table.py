@@ -226,6 +226,8 @@ TABLE = (
     # Audit
     row("GET", "audit", "S333+3+"),
     row("GET", "event", "S333+3+", uid="@event"),
+    row("POST", "view_save", "S333+3+", body={"name": "n", "query": "q=a"}),
+    row("POST", "view_remove", "S333+3+", pk="@view"),
     row("GET", "audit_reports", "S333+3+"),
     row("GET", "audit_report", "S333+3+", slug="denied"),
     row("POST", "access_review", "S333+3+", body={"row": ["@grant"], "reason": "r"}),

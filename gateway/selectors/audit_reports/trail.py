@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 
-from audit.filters import by_actor
+from audit.conditions import by_actor
 from audit.models import Event
 from gateway.selectors.audit_reports import parts
 from gateway.selectors.audit_reports.parts import (
