@@ -1,7 +1,7 @@
 """Indexes in the order of the explorer's pages, words to search by, saved views.
 
 Pages go by (at, id). Random ids are found by a Bloom filter for each range of pages,
-which costs an insert next to nothing; words by ``audit_words``, see ADR 0013.
+which costs an insert next to nothing; words by ``audit_words``, see ADR 0016.
 """
 
 from django.db import migrations, models

@@ -21,6 +21,8 @@ EVERYDAY = frozenset(
         "audit.evidence",
         "audit.exported",
         "audit.verified",
+        "audit.view_removed",
+        "audit.view_saved",
         "call.ended",
         "call.intended",
         "call.looked_up",
