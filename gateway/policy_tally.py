@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MOST_SHOWN = 1_000
-"""As many calls as are named, of those that would change and of the undecidable."""
+"""As many of the newest calls are named: changed ones, and undecidable ones."""
+_OF_EACH = 20
+_MOST_IN_ALL = 2_000
 _GROUPS = ("team", "tool", "key", "environment", "rule")
 _MOST_GROUPS = 20
 
@@ -61,12 +63,18 @@ class Sums:
     def add_change(self, change: Change) -> None:
         """Count a decision that would change."""
         self.changed += 1
-        self.transitions[change.before, change.after] += 1
-        for name in ("team", "tool", "key", "environment"):
-            value = getattr(change, name)
-            self.groups[name][value or "none"] += 1
-        self.groups["rule"].update(change.rules)
-        if len(self.changes) < MOST_SHOWN:
+        way = (change.before, change.after)
+        self.transitions[way] += 1
+        numbers = [self.transitions[way]]
+        for name in _GROUPS:
+            values = change.rules if name == "rule" else (getattr(change, name),)
+            for value in values:
+                counted = self.groups[name]
+                counted[value or "none"] += 1
+                numbers.append(counted[value or "none"])
+        # What is rare is named as well, however much there is of something else.
+        rare = min(numbers) <= _OF_EACH and len(self.changes) < _MOST_IN_ALL
+        if rare or len(self.changes) < MOST_SHOWN:
             self.changes.append(change)
 
     def add_doubtful(self, call: Mapping[str, Any], rules: Iterable[str]) -> None:
