@@ -14,8 +14,12 @@ from gateway.sample_forms import ExplainForm, initial_of_call
 from gateway.selectors import rule_help
 from gateway.selectors.rule_sets import ShownRule
 from gateway.services import explain as reasons
+from policy import rule_sets
 from policy.access import POLICY_ADMIN, POLICY_READ
+from policy.compiled import RuleSet
+from policy.models import PolicyDraft
 from policy.principal import Principal
+from policy.rules import parse_all
 from policy.selectors import environments, visible_teams
 from policy.web import Request, requires
 
@@ -25,7 +29,8 @@ from policy.web import Request, requires
 def explain_call(request: Request) -> HttpResponse:
     """What would be decided on a call now, by every rule that was considered.
 
-    Addresses name a recorded call (``?run=&step=``) and never hold arguments.
+    Addresses name a recorded call (``?run=&step=``) and never hold arguments. With
+    ``&draft=`` the rules of a draft hold instead of those in force.
     """
     if request.method == "POST":
         return _asked(request)
@@ -64,9 +69,12 @@ def _recorded(request: Request, run: str, step: str) -> HttpResponse:
     if not known:
         raise NotFound(f"Run {run[:40]} has no step {step[:20]}.")
     call = reasons.recorded_call(request.access, run=run, step=int(step))
-    explained = reasons.explain(reasons.question_of(call))
+    uid = request.GET.get("draft", "")
+    draft = rule_sets.draft(uid) if uid else None
+    rules = RuleSet(parse_all(draft.rules), version=draft.base) if draft else None
+    explained = reasons.explain(reasons.question_of(call, rules=rules))
     form = _form(request, initial=initial_of_call(call))
-    return _page(request, form, explained, call=call)
+    return _page(request, form, explained, call=call, draft=draft)
 
 
 def _page(
@@ -75,12 +83,14 @@ def _page(
     explained: reasons.Explanation | None = None,
     *,
     call: ToolCall | None = None,
+    draft: PolicyDraft | None = None,
     status: int = 200,
 ) -> HttpResponse:
     context = {
         "form": form,
         "explained": explained,
         "call": call,
+        "draft": draft,
         "considered": _considered(explained),
         "asked": [asked_words(one.as_dict()) for one in explained.routes]
         if explained

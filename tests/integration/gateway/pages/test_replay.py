@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils.html import escape
 
 from core.clock import now
 from gateway.models import PolicyReplay
 from gateway.services import policy_replay
 from policy.models import PolicyDraft
 from policy.services import drafts
+from tests.builders.catalog import make_server, make_tool, make_version
 from tests.builders.identity import ACTOR, Cast
 from tests.builders.runs import make_call, make_run
 from tests.integration.gateway.pages.conftest import Browse, queries_of
@@ -165,6 +167,27 @@ def test_calls_are_narrowed_by_what_the_tables_link_to(
     ):
         found = client.get(f"{path_of(draft)}?{query}").context["page"]
         assert len(found.object_list) == number, query
+
+
+def test_a_call_is_explained_by_the_draft(
+    cast: Cast, browse: Browse, draft: PolicyDraft
+) -> None:
+    run = refund(600)
+    tool = make_tool(make_server(name="shop"), name="create_refund", effect="write")
+    make_version(tool)
+    replayed(draft)
+    client = browse(cast.admin)
+    link = f"/policy/explain/?run={run}&step=1"
+    by_draft = f"{link}&draft={draft.uid}"
+    assert escape(by_draft) in client.get(path_of(draft)).content.decode()
+    page = client.get(by_draft)
+    (rule,) = page.context["considered"]
+    assert (rule[0].id, rule[1].says) == ("big-refunds", "require_approval")
+    assert (
+        reverse("draft_rule", args=[draft.uid, "big-refunds"]) in page.content.decode()
+    )
+    assert client.get(link).context["considered"] == []
+    assert client.get(f"{link}&draft=none").status_code == 404
 
 
 def test_what_cannot_be_decided_is_named_with_its_rule(
