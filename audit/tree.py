@@ -72,10 +72,15 @@ def prove(event: Event, *, checkpoint: Checkpoint | None = None) -> Proof:
     """
     (proof,) = proofs([event], checkpoint=checkpoint)
     if proof is None:
-        raise NotFound(
-            f"The event {event.uid} is not sealed yet: ask again in a few seconds."
-        )
+        raise not_sealed(event.uid)
     return proof
+
+
+def not_sealed(uid: str) -> NotFound:
+    """That there is nothing to prove of an event yet."""
+    return NotFound(
+        f"The event {uid} is not there or not sealed yet: ask again in a few seconds."
+    )
 
 
 def proofs(

@@ -267,6 +267,7 @@ def tollgate_commands(data_dir: Path, port: int) -> dict[str, tuple[str, ...]]:
             *(*celery, "worker", "-Q", "default", "-P", "threads", "-c", "4"),
             *("-n", "worker@%h", *quiet),
         ),
+        "sealer": python("manage.py", "seal_audit"),
         "beat": (*celery, "beat", "-s", str(data_dir / "beat-schedule"), "--pidfile="),
     }
 

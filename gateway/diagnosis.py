@@ -15,7 +15,9 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from audit import tree
 from audit.services import partitions
+from audit.signing import trusted_keys
 from core.clock import now
 from core.errors import TollgateError
 from core.secrets import seal, unseal
@@ -24,6 +26,7 @@ from gateway.sandbox.selftest import selftest
 
 _CLOCK_TOLERANCE = timedelta(seconds=2)
 _LEAST_FREE_BYTES = 1024**3
+_MOST_SEAL_LAG_SECONDS = 60
 _SANDBOX_SECONDS = 30.0
 _BOOTING = frozenset(("Sandbox", "TypeScript"))
 # Seconds of silence after which no further worker is expected to answer. The second
@@ -236,6 +239,26 @@ def _trail() -> Finding:
     return Finding("Trail", True, "the application may add to it, and nothing more")
 
 
+def _sealing() -> Finding:
+    state = tree.state()
+    lag = state.lag_seconds(now())
+    keys = len(trusted_keys())
+    if not keys:
+        return Finding(
+            "Sealing",
+            False,
+            "no public key is trusted, so nothing can be verified here",
+            "Set TOLLGATE_AUDIT_TRUSTED_KEYS to what seal_audit --public shows.",
+        )
+    return Finding(
+        "Sealing",
+        lag < _MOST_SEAL_LAG_SECONDS,
+        f"{state.size} events sealed, {state.waiting} wait, the oldest for {lag:.0f} s",
+        "Start manage.py seal_audit, and read its log: it says what it waits for. A "
+        "transaction that writes for long holds sealing up until it ends.",
+    )
+
+
 def _disk() -> Finding:
     place = Path(settings.DATA_DIR)
     place.mkdir(parents=True, exist_ok=True)
@@ -257,5 +280,6 @@ _CHECKS: tuple[tuple[str, Callable[[], Finding]], ...] = (
     ("Clock", _clock),
     ("Keys", _keys),
     ("Trail", _trail),
+    ("Sealing", _sealing),
     ("Disk", _disk),
 )

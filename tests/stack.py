@@ -40,7 +40,7 @@ from gateway import catalog
 ROOT = Path(__file__).resolve().parent.parent
 MODERN, LEGACY = "2026-07-28", "legacy"
 ERAS = (MODERN, LEGACY)
-PROCESSES = ("web", "runner", "worker", "beat")
+PROCESSES = ("web", "runner", "worker", "sealer", "beat")
 _GUARD = ("setpriv", "--pdeathsig", "KILL", "--")
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 8.0
@@ -51,7 +51,7 @@ _REDIS_NUMBER = 9
 
 @dataclass(slots=True)
 class Stack:
-    """Web, runner, worker and beat of one data directory, and what they work on.
+    """The processes of one data directory, and what they work on.
 
     ``database_url`` is the owner's; the processes work as the application.
     """
@@ -297,7 +297,7 @@ def running(blocker: DjangoDbBlocker) -> Iterator[Stack]:
             # These need no tables before they are asked for something.
             made.start("web", "runner")
             made.migrate()
-            made.start("worker", "beat")
+            made.start("worker", "sealer", "beat")
             made.wait_ready()
             yield made
         finally:

@@ -91,6 +91,7 @@ def _row(event: EventKind, actor: Actor, at: datetime, body: dict[str, Any]) -> 
         "decision": body["decision"],
         "reasons": "; ".join(body["reasons"]),
     }
+    summary = event.summary(words)
     return Event(
         uid=body["uid"],
         at=at,
@@ -112,8 +113,8 @@ def _row(event: EventKind, actor: Actor, at: datetime, body: dict[str, Any]) -> 
         trace_id=actor.trace_id[:32],
         client_address=actor.address[:60],
         policy_version=body["policy_version"],
-        summary=event.summary(words),
-        body=canonical(body).decode(),
+        summary=summary,
+        body=canonical(body | {"summary": summary}).decode(),
     )
 
 

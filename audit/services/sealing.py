@@ -28,7 +28,7 @@ BATCH = 10_000
 _LOCK = 0x746C_5345_414C  # "tlSEAL"
 _SETTLED = """
 SELECT id, at, body, xid::text::bigint FROM audit_event AS event
-WHERE xid >= %s::text::xid8 AND xid < %s::text::xid8
+WHERE (xid, id) > (%s::text::xid8, %s) AND xid < %s::text::xid8
   AND NOT EXISTS (SELECT 1 FROM audit_leaf WHERE event_id = event.id)
 ORDER BY xid, id LIMIT %s
 """
@@ -37,6 +37,8 @@ SELECT count(*) FROM audit_event AS event LEFT JOIN audit_leaf ON event_id = eve
 WHERE event_id IS NULL AND (xid < %s::text::xid8 OR xid >= %s::text::xid8)
 """
 _FAR = 2**62
+Place = tuple[int, int]
+"""A transaction and an id in it: the last event that was looked at."""
 
 
 class TrailRolledBack(TollgateError):
@@ -58,8 +60,8 @@ class Sealer:
     batch: int = BATCH
     _growing: Growing = field(default_factory=Growing)
     # Every event of an older transaction is sealed, save those in the ranges below.
-    _since: int = -1
-    _missed: list[tuple[int, int]] = field(default_factory=list)
+    _since: Place = (0, 0)
+    _missed: list[tuple[Place, int]] = field(default_factory=list)
     _checked: bool = False
 
     def seal(self, *, at: datetime) -> int:
@@ -102,11 +104,11 @@ class Sealer:
     def _look_for_missed(self, cursor: CursorWrapper, horizon: int) -> None:
         """Find what an earlier horizon passed over, as after a restore elsewhere."""
         now_at, end = _snapshot(cursor)
-        self._since = min(horizon, now_at)
-        cursor.execute(_MISSED, [str(self._since), str(end)])
+        self._since = (min(horizon, now_at), 0)
+        cursor.execute(_MISSED, [str(self._since[0]), str(end)])
         if cursor.fetchone()[0]:
             # Transactions of another cluster may bear numbers yet to come here.
-            self._missed = [(end, _FAR), (0, self._since)]
+            self._missed = [((end, 0), _FAR), ((0, 0), self._since[0])]
 
     def _settled(self, cursor: CursorWrapper) -> list[tuple[int, datetime, str, int]]:
         """The next events to seal; moves on in the range they are from."""
@@ -114,14 +116,14 @@ class Sealer:
             first, end = self._missed[-1]
             rows = _between(cursor, first, end, self.batch)
             if len(rows) == self.batch:
-                self._missed[-1] = (rows[-1][3], end)
+                self._missed[-1] = (_place(rows[-1]), end)
                 return rows
             self._missed.pop()
             if rows:
                 return rows
         horizon = self._horizon(cursor)
         rows = _between(cursor, self._since, horizon, self.batch)
-        self._since = rows[-1][3] if len(rows) == self.batch else horizon
+        self._since = _place(rows[-1]) if len(rows) == self.batch else (horizon, 0)
         return rows
 
     def _horizon(self, cursor: CursorWrapper) -> int:
@@ -150,7 +152,7 @@ class Sealer:
         origin = self.signers[0].key.name
         note = sign(Head(origin, size, root), self.signers)
         Checkpoint.objects.create(
-            size=size, root=root, note=note, at=at, horizon=self._since
+            size=size, root=root, note=note, at=at, horizon=self._since[0]
         )
         return note
 
@@ -172,10 +174,14 @@ def seal_waiting(*, at: datetime) -> int:
 
 
 def _between(
-    cursor: CursorWrapper, first: int, end: int, most: int
+    cursor: CursorWrapper, after: Place, end: int, most: int
 ) -> list[tuple[int, datetime, str, int]]:
-    cursor.execute(_SETTLED, [str(first), str(end), most])
+    cursor.execute(_SETTLED, [str(after[0]), after[1], str(end), most])
     return list(cursor.fetchall())
+
+
+def _place(row: tuple[int, datetime, str, int]) -> Place:
+    return row[3], row[0]
 
 
 def _snapshot(cursor: CursorWrapper) -> tuple[int, int]:

@@ -1,8 +1,11 @@
 """Figures for Prometheus, read from the database at each scrape."""
 
+from datetime import datetime
+
 from django.db.models import Count, Max, Min
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from audit import tree
 from audit.models import Event
 from core.clock import now
 from gateway import completions
@@ -10,7 +13,7 @@ from gateway.models import Run, Server
 
 
 def exposition() -> bytes:
-    """The text exposition of all figures; four queries."""
+    """The text exposition of all figures; six queries."""
     registry = CollectorRegistry()
     at = now()
     runs = Gauge("tollgate_runs", "Runs by status", ["status"], registry=registry)
@@ -44,7 +47,27 @@ def exposition() -> bytes:
         "Id of the newest audit event",
         registry=registry,
     ).set(Event.objects.aggregate(last=Max("pk"))["last"] or 0)
+    _sealing(registry, at)
     return generate_latest(registry)
+
+
+def _sealing(registry: CollectorRegistry, at: datetime) -> None:
+    state = tree.state()
+    Gauge(
+        "tollgate_audit_sealed_size",
+        "Audit events in the signed tree",
+        registry=registry,
+    ).set(state.size)
+    Gauge(
+        "tollgate_audit_unsealed",
+        "Audit events that wait to be sealed",
+        registry=registry,
+    ).set(state.waiting)
+    Gauge(
+        "tollgate_audit_seal_lag_seconds",
+        "Age of the oldest audit event that waits to be sealed",
+        registry=registry,
+    ).set(state.lag_seconds(at))
 
 
 def _or_minus_one(number: int | None) -> int:

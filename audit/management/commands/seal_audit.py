@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
+from audit import tree
 from audit.anchors import anchor_file
 from audit.services import sealing
 from audit.signing import new_key, signers
@@ -35,6 +36,12 @@ class Command(BaseCommand):
             "--public", action="store_true", help="show the public keys in use"
         )
         one.add_argument(
+            "--lag",
+            metavar="SECONDS",
+            type=int,
+            help="only look: fail when an event has waited for longer",
+        )
+        one.add_argument(
             "--accept-restore",
             metavar="REASON",
             help="go on after the database was restored from a backup on purpose",
@@ -47,6 +54,8 @@ class Command(BaseCommand):
             elif options["public"]:
                 for signer in signers():
                     self.stdout.write(str(signer.key))
+            elif options["lag"] is not None:
+                self._look(options["lag"])
             elif options["accept_restore"]:
                 self._accept(options["accept_restore"])
             elif options["once"]:
@@ -62,6 +71,12 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{path} was not made: {error}") from error
         self.stdout.write(str(made.key))
+
+    def _look(self, most: int) -> None:
+        lag = tree.state().lag_seconds(now())
+        if lag > most:
+            raise CommandError(f"an event has waited for {lag:.0f} s to be sealed")
+        self.stdout.write(f"{lag:.1f} s")
 
     def _accept(self, reason: str) -> None:
         kept = sealing.accept_restore(reason=reason, anchor=anchor_file(), at=now())

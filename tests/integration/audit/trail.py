@@ -47,9 +47,13 @@ def copied(url: str, name: str, template: str) -> Iterator[str]:
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
     create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
     made = sql.Identifier(name)
-    with psycopg.connect(url, autocommit=True) as admin:
+    # As superuser, who may also end an autovacuum that is at work there.
+    with (
+        psycopg.connect(_as_superuser(url), autocommit=True) as admin,
+        psycopg.connect(url, autocommit=True) as owner,
+    ):
         admin.execute(drop.format(made))
-        admin.execute(create.format(made, sql.Identifier(template)))
+        owner.execute(create.format(made, sql.Identifier(template)))
         try:
             yield name
         finally:

@@ -52,6 +52,7 @@ def test_every_part_is_looked_at_and_the_sandbox_is_not_booted(admin: Client) ->
         "Workers",
         "Clock",
         "Keys",
+        "Sealing",
         "Disk",
         "Sweep",
         "Server checks",
