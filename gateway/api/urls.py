@@ -2,9 +2,26 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from gateway.api import grants, holds, policy, reach, tool_settings, views
+from gateway.api import (
+    audit_reports,
+    grants,
+    holds,
+    policy,
+    reach,
+    tool_settings,
+    views,
+)
+from gateway.selectors.audit_reports import REPORTS
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    *(
+        path(
+            f"api/v1/audit/reports/{report.slug}/",
+            audit_reports.view_of(report).as_view(),
+            name=f"api_report_{report.slug}",
+        )
+        for report in REPORTS
+    ),
     path("api/v1/servers/", views.ServerList.as_view(), name="api_servers"),
     path("api/v1/tools/", views.ToolList.as_view(), name="api_tools"),
     path(

@@ -1,5 +1,6 @@
 """Reports taken along: as CSV, JSON lines or PDF, each one on record."""
 
+import base64
 from collections.abc import Mapping
 from itertools import islice
 
@@ -7,7 +8,7 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
-from audit import events
+from audit import events, tree
 from audit.actor import Actor, Target
 from audit.services.exports import export
 from audit.services.record import record
@@ -101,7 +102,18 @@ def _facts(
         ("Teams", _teams(asked)),
         ("Made", made),
         ("Time zone", zone),
+        ("Audit trail", _sealed(zone)),
     ]
+
+
+def _sealed(zone: str) -> str:
+    """Up to where the trail is sealed, so that the report can be held against it."""
+    checkpoint = tree.latest()
+    if checkpoint is None:
+        return "not sealed yet"
+    root = base64.b64encode(bytes(checkpoint.root)).decode()
+    at = words(checkpoint.at, parts.AT, zone)
+    return f"checkpoint of {checkpoint.size:,} events at {at} {zone}, root {root}"
 
 
 def _teams(asked: Asked) -> str:

@@ -319,4 +319,10 @@ TABLE = (
     row("GET", "api_replay", "S33333+", uid="@replay"),
     row("GET", "api_events", "S333+3+"),
     row("GET", "api_event", "S333+3+", uid="@event"),
+    row("GET", "api_report_access", "S333+3+"),
+    row("GET", "api_report_changes", "S333+3+"),
+    row("GET", "api_report_denied", "S333+3+"),
+    row("GET", "api_report_approvals", "S333+3+"),
+    row("GET", "api_report_outcomes", "S333+3+"),
+    row("GET", "api_report_keys", "S333+3+"),
 )  # fmt: skip

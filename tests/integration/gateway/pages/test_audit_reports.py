@@ -11,7 +11,7 @@ import pytest
 from django.urls import reverse
 
 from audit.actor import Actor, Target
-from audit.models import Event
+from audit.models import Checkpoint, Event
 from audit.registry import known
 from core.clock import now
 from gateway.models import Server, ToolCall
@@ -24,7 +24,7 @@ from gateway.selectors.audit_reports.privileged import (
 )
 from gateway.services.holds import resolve
 from policy.models import ApiKey, Team
-from tests.builders.audit import AGENT, make_event
+from tests.builders.audit import AGENT, make_event, seal_events
 from tests.builders.catalog import make_grant, make_server
 from tests.builders.holds import make_approval, make_held_run, make_unknown
 from tests.builders.identity import (
@@ -36,28 +36,9 @@ from tests.builders.identity import (
     make_team,
 )
 from tests.integration.gateway.pages.conftest import Browse, queries_of
-from tests.integration.gateway.pages.reporting import figure, page, path, rows
+from tests.integration.gateway.pages.reporting import deny, figure, page, path, rows
 
 SLUGS = [report.slug for report in REPORTS]
-REFUSED = Target("tool", "crm.refund", "crm.refund")
-
-
-def deny(
-    reason: str = "grant: no grant covers it",
-    *,
-    rules: tuple[str, ...] = (),
-    **more: Any,
-) -> Event:
-    values: dict[str, Any] = {
-        "actor": AGENT,
-        "at": now() - timedelta(hours=1),
-        "target": REFUSED,
-        "decision": "deny",
-        "reasons": [reason],
-        "tool": "crm.refund",
-        "payload": {"rules": list(rules)} if rules else {},
-    }
-    return make_event("call.refused", **(values | more))
 
 
 def test_every_report_is_listed_and_open_to_auditors(
@@ -260,6 +241,7 @@ def test_a_report_can_be_taken_along_and_that_is_on_record(
     make_unknown()
     make_key()
     make_grant(cast.team, make_server(name="crm"))
+    seal_events(at=now())
     client = browse(cast.auditor)
     report = next(one for one in REPORTS if one.slug == slug)
     answer = client.get(path(slug, "?export=csv"))
@@ -277,6 +259,7 @@ def test_a_report_can_be_taken_along_and_that_is_on_record(
         "Example Ltd",
         "Carol Example (user:carol)",
         "Time zone UTC",
+        f"checkpoint of {Checkpoint.objects.get().size} events at",
         f"Page 1 of {len(read.pages)}",
         report.shown[0].label,
     ):
