@@ -13,6 +13,7 @@ from psycopg import sql
 _TABLES = (
     *("audit_event", "audit_leaf", "audit_treenode"),
     *("audit_checkpoint", "audit_verification"),
+    *("audit_deadletter", "audit_sink"),
 )
 
 

@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceResponse,
 )
 
-from tests.integration.sinks.certificates import Authority
+from tests.integration.audit.sinks.certificates import Authority
 
 Answer = tuple[int, dict[str, Any]]
 RSYSLOGD = shutil.which("rsyslogd") or "/usr/sbin/rsyslogd"

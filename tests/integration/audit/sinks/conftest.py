@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from tests.integration.sinks.certificates import Authority, Pair, make_authority
-from tests.integration.sinks.receivers import RSYSLOGD, Rsyslog
+from tests.integration.audit.sinks.certificates import Authority, Pair, make_authority
+from tests.integration.audit.sinks.receivers import RSYSLOGD, Rsyslog
 
 
 @pytest.fixture(autouse=True)

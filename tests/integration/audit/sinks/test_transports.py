@@ -18,8 +18,8 @@ from audit.transports.file import FileTransport
 from core import webhook as signing
 from core.errors import Invalid
 from core.outgoing import NotDelivered
-from tests.integration.sinks.certificates import Authority, Pair, make_authority
-from tests.integration.sinks.receivers import (
+from tests.integration.audit.sinks.certificates import Authority, Pair, make_authority
+from tests.integration.audit.sinks.receivers import (
     TOKEN,
     Hec,
     Receiver,
