@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Count, Q
 
+from audit.formats import LABELS
 from audit.models import DeadLetter, Leaf, Sink
 from audit.sealed import head
 from audit.sinks import KINDS
@@ -14,6 +15,14 @@ from core.errors import NotFound
 
 # A sink that is up is this late at the most: a turn a second, and a batch.
 LATE_SECONDS = 60.0
+_TONES = {
+    "delivering": "ok",
+    "new": "pending",
+    "late": "awaiting_approval",
+    "paused": "off",
+    "failing": "failed",
+    "ahead": "failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,15 @@ class SinkState:
     @property
     def troubled(self) -> bool:
         return self.state in {"ahead", "failing", "late"} or self.dead > 0
+
+    @property
+    def tone(self) -> str:
+        """The status word whose colour fits."""
+        return _TONES[self.state]
+
+    @property
+    def format(self) -> str:
+        return LABELS[self.sink.form]
 
     @property
     def label(self) -> str:

@@ -56,7 +56,7 @@ KINDS: Mapping[str, Kind] = {
         "Webhook", ("url", *_MTLS), ("signing", "key"), ("url", "signing"), (OCSF, JSON)
     ),
 }
-LABELS_OF = {name: kind.label for name, kind in KINDS.items()}
+KIND_CHOICES = [(name, kind.label) for name, kind in KINDS.items()]
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     FILE: {"megabytes": 100, "hours": 24},
     SYSLOG: {"port": PORT},

@@ -19,6 +19,7 @@ from core.errors import Denied
 
 P = ParamSpec("P")
 AUDIT_READ = "audit.read"
+AUDIT_ADMIN = "audit.admin"
 
 
 class Rights(Protocol):

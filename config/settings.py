@@ -233,6 +233,7 @@ SPECTACULAR_SETTINGS = {
         "QuotaStateEnum": [("ok", "ok"), ("near", "near"), ("full", "full")],
         "RunModeEnum": "gateway.models.runs.Run.Mode",
         "RunStatusEnum": "gateway.models.runs.Run.Status",
+        "SinkKindEnum": "audit.sinks.KIND_CHOICES",
         "ServerStatusEnum": "gateway.models.catalog.Server.Status",
     },
 }

@@ -17,6 +17,7 @@ CATALOG_ADMIN = "catalog.admin"
 RUNS_READ = "runs.read"
 RUNS_EXECUTE = "runs.execute"
 AUDIT_READ = "audit.read"
+AUDIT_ADMIN = "audit.admin"
 COSTS_READ = "costs.read"
 COSTS_ADMIN = "costs.admin"
 APPROVALS_DECIDE = "approvals.decide"
@@ -62,6 +63,7 @@ _ALLOWS: dict[str, frozenset[str]] = {
             RUNS_READ,
             RUNS_EXECUTE,
             AUDIT_READ,
+            AUDIT_ADMIN,
             COSTS_READ,
             COSTS_ADMIN,
             APPROVALS_DECIDE,

@@ -38,10 +38,18 @@ class HasScope(BasePermission):
     """Each view declares ``required_scope`` for keys and ``capability`` for people.
 
     Both are text, or a mapping from the HTTP method; empty means that being known is
-    enough. The rights found are left on ``request.rights`` for the view's queries.
+    enough. ``people_only``, of the view or a sub-class, refuses every key. The rights
+    found are left on ``request.rights`` for the view's queries.
     """
 
+    refusal = "Only people may do this, never keys: sign in."
+    people_only = False
+
     def has_permission(self, request: Request, view: "APIView") -> bool:
+        people_only = self.people_only or getattr(view, "people_only", False)
+        if people_only and isinstance(request.auth, Principal):
+            refuse_key(request, request.auth, needed="a person who is signed in")
+            raise Denied(self.refusal)
         needed_scope = _needed(view, "required_scope", request.method)
         capability = _needed(view, "capability", request.method)
         rights: Rights
@@ -64,13 +72,7 @@ class HasScope(BasePermission):
 class People(HasScope):
     """Only people, whatever the scopes of a key; its refusal is on record."""
 
-    refusal = "Only people may do this, never keys: sign in."
-
-    def has_permission(self, request: Request, view: "APIView") -> bool:
-        if isinstance(request.auth, Principal):
-            refuse_key(request, request.auth, needed="a person who is signed in")
-            raise Denied(self.refusal)
-        return super().has_permission(request, view)
+    people_only = True
 
 
 class OwnDraft(HasScope):

@@ -25,6 +25,7 @@ from tests.builders.identity import (
 from tests.builders.notifications import make_channel, make_message
 from tests.builders.policy import make_draft_over_a_version
 from tests.builders.runs import AT, make_run
+from tests.builders.sinks import make_file_sink
 from tests.integration.access_table import CAST
 
 
@@ -37,6 +38,7 @@ def make_world() -> dict[str, Any]:
     quota = Quota.objects.create(team=cast.team, metric="calls", window="day", limit=9)
     make_grant(cast.team, server)
     return {
+        "sink": make_file_sink().pk,
         "anonymous": None,
         **{name: getattr(cast, name) for name in CAST[1:]},
         "run": make_run(team="sales", status="running").uid,

@@ -54,6 +54,9 @@ _TOOL: dict[str, Any] = {"server": "crm", "name": "list_orders"}
 _GRANT = {"subject": "server:crm", "holder": "team:sales", "reason": "r"}
 _GRANTS = {"holders": ["team:sales"], "subjects": ["server:crm"], "reason": "r"}
 _CELL = {"cell": "give|team:sales|server:crm", "reason": "r"}
+_SINK = {"name": "A", "form": "json", "begin": "start", "file": "a.jsonl"}
+_SINK |= {"megabytes": "10", "hours": "24"}
+_NEW_SINK = {"name": "A", "kind": "file", "options": {"file": "a.jsonl"}}
 _TEAM = {"name": "A", "slug": "a", "cost_centre": "C"}
 _ROLE = {"username": "mallory", "role": "admin"}
 _NAMED = {"name": "A", "slug": "a"}
@@ -228,6 +231,20 @@ TABLE = (
     row("GET", "event", "S333+3+", uid="@event"),
     row("POST", "view_save", "S333+3+", body={"name": "n", "query": "q=a"}),
     row("POST", "view_remove", "S333+3+", pk="@view"),
+    row("GET", "audit_sinks", "S333+3+"),
+    row("GET", "audit_sink_choose", "S33333+"),
+    row("GET", "audit_sink_add", "S33333+", kind="file"),
+    row("POST", "audit_sink_add", "S33333+", body=_SINK, kind="file"),
+    row("GET", "audit_sink", "S333+3+", pk="@sink"),
+    row("GET", "audit_sink_change", "S33333+", pk="@sink"),
+    row("POST", "audit_sink_change", "S33333+", body=_SINK, pk="@sink"),
+    row("POST", "audit_sink_test", "S33333+", pk="@sink"),
+    row("GET", "audit_sink_pause", "S33333+", pk="@sink"),
+    row("POST", "audit_sink_pause", "S33333+", body=_WHY, pk="@sink"),
+    row("POST", "audit_sink_resume", "S33333+", pk="@sink"),
+    row("GET", "audit_sink_remove", "S33333+", pk="@sink"),
+    row("POST", "audit_sink_remove", "S33333+", body=_WHY, pk="@sink"),
+    row("POST", "audit_sink_resend", "S33333+", pk="@sink"),
     row("GET", "audit_reports", "S333+3+"),
     row("GET", "audit_report", "S333+3+", slug="denied"),
     row("POST", "access_review", "S333+3+", body={"row": ["@grant"], "reason": "r"}),
@@ -307,6 +324,16 @@ TABLE = (
     row("POST", "api_draft_propose", "S33333+", uid="@draft", body=_WHY, json=True),
     row("POST", "api_draft_publish", "S33333+", uid="@draft", body=_WHY, json=True),
     row("POST", "api_draft_rebase", "S33333+", uid="@draft", json=True),
+    row("GET", "api_audit_sinks", "S333+3+"),
+    row("POST", "api_audit_sinks", "S33333+", body=_NEW_SINK, json=True),
+    row("GET", "api_audit_sink", "S333+3+", pk="@sink"),
+    row("POST", "api_audit_sink", "S33333+", body=_NEW_SINK, json=True, pk="@sink"),
+    row("POST", "api_audit_sink_test", "S33333+", json=True, pk="@sink"),
+    row("POST", "api_audit_sink_pause", "S33333+", body=_WHY, json=True, pk="@sink"),
+    row("POST", "api_audit_sink_resume", "S33333+", json=True, pk="@sink"),
+    row("POST", "api_audit_sink_remove", "S33333+", body=_WHY, json=True, pk="@sink"),
+    row("POST", "api_audit_sink_resend", "S33333+", json=True, pk="@sink"),
+    row("GET", "api_audit_dead_letters", "S333+3+", pk="@sink"),
     row("GET", "api_quotas", "S++++3+"),
     row("POST", "api_quotas", "S33333+", body=_QUOTA, json=True),
     row("GET", "api_quota", "S4+++3+", pk="@quota"),

@@ -82,7 +82,8 @@ def routes() -> list[Route]:
         view: Any = getattr(pattern.callback, "view_class", None)
         kinds = getattr(view, "permission_classes", ())
         guarded = bool(kinds) and all(issubclass(kind, HasScope) for kind in kinds)
-        people = any(issubclass(kind, People) for kind in kinds)
+        people = getattr(view, "people_only", False)
+        people = people or any(issubclass(kind, People) for kind in kinds)
         for method in METHODS:
             if hasattr(view, method):
                 found.append(

@@ -22,6 +22,7 @@ from audit.sink_states import sink_state
 from core.clock import now
 from core.errors import Invalid
 from tests.builders.audit import AGENT, SEAL_KEY, make_event, seal_events
+from tests.builders.sinks import make_sink
 from tests.integration.audit.sinks.certificates import Pair
 from tests.integration.audit.sinks.receivers import (
     TOKEN,
@@ -45,11 +46,6 @@ def make_events(number: int, **details: Any) -> list[str]:
         made = [make_event(**details).uid for _ in range(number)]
     seal_events()
     return made
-
-
-def make_sink(kind: str, *, form: str = "json", secrets: Any = None, **o: Any) -> Sink:
-    wanted = Wanted(name=kind, kind=kind, form=form, options=o, secrets=secrets or {})
-    return create_sink(wanted=wanted, actor=AGENT, at=now())
 
 
 def make_webhook(receiver: Receiver) -> Sink:
