@@ -107,7 +107,10 @@ def replay_it(admin: Visitor, draft: str, run: str) -> None:
     expect(page.locator("#by-tool + table")).to_contain_text("store.create_refund")
     page.locator("#by-team + table").get_by_role("link", name="sales").click()
     expect(page.locator("#calls tbody tr")).to_have_count(2)
-    page.get_by_role("link", name=f"{run} step 2").click()
+    page.get_by_role("link", name=f"Why? {run} step 2").click()
+    expect(page.locator("#outcome")).to_contain_text("waits for an approval")
+    page.go_back()
+    page.get_by_role("link", name=f"{run} step 2", exact=True).click()
     expect(page.locator("#step-2")).to_contain_text("store.create_refund")
     for path in (f"{draft}replay/", draft, f"/policy/rules/rule/{WATCH['id']}/"):
         assert faults_on(admin, path) == []
