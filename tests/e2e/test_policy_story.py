@@ -167,8 +167,8 @@ def read_the_audit(browser: Browser, stack: Stack, version: int) -> None:
     with signed_in(browser, stack, "carol") as carol:
         page = carol.page
         carol.open("/audit/?q=-name:session.*")
-        rows = page.locator("tbody tr")
-        names = iter(rows.locator("td:nth-child(2)").all_inner_texts()[::-1])
+        rows = page.get_by_role("table", name="newest first").locator("tbody tr")
+        names = iter(rows.locator("th .tg-mono").all_inner_texts()[::-1])
         missing = [name for name in STORY if name not in names]
         assert missing == []
         for said in (
