@@ -33,3 +33,22 @@ LETTERS_RESENT = kind(
 )
 VIEW_SAVED = kind("audit.view_saved", "{actor} saved the view {target} of the trail")
 VIEW_REMOVED = kind("audit.view_removed", "{actor} removed the view {target}")
+HOLD_SET = kind(
+    "audit.hold_set", "{actor} put {target} under a legal hold: {reason}", "from", "to"
+)
+HOLD_LIFTED = kind(
+    "audit.hold_lifted", "{actor} lifted the legal hold {target}: {reason}"
+)
+MONTH_EXPORTED = kind(
+    "audit.month_exported",
+    "{actor} exported the {events} events of {target}",
+    "file",
+    "sha256",
+)
+MONTH_DROPPED = kind(
+    "audit.month_dropped",
+    "{actor} dropped the {events} events of {target}: {reason}",
+    "export_sha256",
+    "leaves",
+)
+DROP_REFUSED = kind("audit.drop_refused", "{target} was not dropped: {reasons}")

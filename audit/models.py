@@ -1,5 +1,7 @@
 """The append-only trail: each event is a snapshot that depends on no other row."""
 
+from datetime import date
+
 from django.db import models
 
 from core.secrets import unseal
@@ -257,3 +259,69 @@ class SavedView(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Hold(models.Model):
+    """Months that may not be dropped while it is not lifted; ``last`` None has no end.
+
+    Both are first days of months.
+    """
+
+    title = models.CharField(max_length=100)
+    reason = models.CharField(max_length=400)
+    first = models.DateField()
+    last = models.DateField(null=True)
+    set_by = models.CharField(max_length=200)
+    set_at = models.DateTimeField()
+    lifted_by = models.CharField(max_length=200, blank=True)
+    lifted_at = models.DateTimeField(null=True)
+    lifted_because = models.CharField(max_length=400, blank=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+    def covers(self, month: date) -> bool:
+        """Whether that month may not be dropped for it."""
+        within = self.first <= month and (self.last is None or month <= self.last)
+        return within and self.lifted_at is None
+
+
+class MonthExport(models.Model):
+    """A file with all events of a month; ``leaves`` is the digest of their leaves."""
+
+    month = models.DateField(db_index=True)
+    file = models.CharField(max_length=400)
+    sha256 = models.CharField(max_length=64)
+    bytes = models.BigIntegerField()
+    events = models.BigIntegerField()
+    leaves = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=200)
+
+    class Meta:
+        db_table = "audit_export"
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m} in {self.file}"
+
+
+class Tombstone(models.Model):
+    """What is left of a month that was dropped; ``note`` is the same, signed.
+
+    Only the database's own function writes it, with the act itself.
+    """
+
+    month = models.DateField(unique=True)
+    events = models.BigIntegerField()
+    first_index = models.BigIntegerField(null=True)
+    last_index = models.BigIntegerField(null=True)
+    leaves = models.CharField(max_length=64)
+    export_file = models.CharField(max_length=400)
+    export_sha256 = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=200)
+    reason = models.CharField(max_length=400)
+    note = models.TextField()
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m} was dropped"

@@ -178,7 +178,11 @@ def _decoded(text: str) -> bytes:
 
 def sign(checkpoint: Checkpoint, signers: Sequence[Signer]) -> str:
     """The signed note of a checkpoint, with a line for each signer."""
-    text = checkpoint.text
+    return sign_text(checkpoint.text, signers)
+
+
+def sign_text(text: str, signers: Sequence[Signer]) -> str:
+    """The signed note of a text that ends in a new line."""
     lines = [
         f"{_DASH}{signer.key.name} "
         + b64encode(signer.key.id + signer.sign(text.encode())).decode()

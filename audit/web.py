@@ -20,6 +20,7 @@ from core.errors import Denied
 P = ParamSpec("P")
 AUDIT_READ = "audit.read"
 AUDIT_ADMIN = "audit.admin"
+AUDIT_HOLD = "audit.hold"
 
 
 class Rights(Protocol):

@@ -296,5 +296,10 @@ AUDIT_TRUSTED_KEYS = env.words("TOLLGATE_AUDIT_TRUSTED_KEYS")
 AUDIT_ANCHOR_FILE = env.text(
     "TOLLGATE_AUDIT_ANCHOR", str(DATA_DIR / "audit" / "last-checkpoint")
 )
+# Months are kept for so long after their end; dropping one is a command of its own.
+AUDIT_RETENTION_MONTHS = env.number("TOLLGATE_AUDIT_RETENTION_MONTHS", 84)
+AUDIT_EXPORT_DIR = env.text(
+    "TOLLGATE_AUDIT_EXPORT_DIR", str(DATA_DIR / "audit" / "exports")
+)
 AUDIT_SEAL_SECONDS = env.number("TOLLGATE_AUDIT_SEAL_SECONDS", 1)
 SCRIPT_MAX_CHARACTERS = env.number("TOLLGATE_SCRIPT_MAX_CHARACTERS", 100_000)

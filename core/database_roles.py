@@ -12,7 +12,8 @@ from core.errors import TollgateError
 
 # Functions of the owner that the application may call.
 _FUNCTIONS = ("audit_make_partitions(integer)",)
-_READ_ONLY = frozenset({"django_migrations"})
+# What the owner alone writes.
+_READ_ONLY = frozenset({"django_migrations", "audit_tombstone"})
 _TABLES = """
 SELECT c.relname, c.relispartition, EXISTS (
   SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal

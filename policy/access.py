@@ -18,6 +18,7 @@ RUNS_READ = "runs.read"
 RUNS_EXECUTE = "runs.execute"
 AUDIT_READ = "audit.read"
 AUDIT_ADMIN = "audit.admin"
+AUDIT_HOLD = "audit.hold"
 COSTS_READ = "costs.read"
 COSTS_ADMIN = "costs.admin"
 APPROVALS_DECIDE = "approvals.decide"
@@ -51,7 +52,15 @@ _ALLOWS: dict[str, frozenset[str]] = {
         }
     ),
     Role.AUDITOR: frozenset(
-        {CATALOG_READ, RUNS_READ, AUDIT_READ, COSTS_READ, IDENTITY_READ, POLICY_READ}
+        {
+            CATALOG_READ,
+            RUNS_READ,
+            AUDIT_READ,
+            AUDIT_HOLD,
+            COSTS_READ,
+            IDENTITY_READ,
+            POLICY_READ,
+        }
     ),
     Role.FINANCE: frozenset(
         {CATALOG_READ, RUNS_READ, COSTS_READ, COSTS_ADMIN, APPROVALS_DECIDE}
@@ -64,6 +73,7 @@ _ALLOWS: dict[str, frozenset[str]] = {
             RUNS_EXECUTE,
             AUDIT_READ,
             AUDIT_ADMIN,
+            AUDIT_HOLD,
             COSTS_READ,
             COSTS_ADMIN,
             APPROVALS_DECIDE,

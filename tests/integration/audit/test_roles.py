@@ -148,6 +148,8 @@ def test_it_changes_no_append_only_table(
         "CREATE TABLE mine (a integer)",
         "SET ROLE tollgate",
         "UPDATE django_migrations SET name = ''",
+        "SELECT audit_drop_month('2019-03-01', 1, 'me', 'why', 'note')",
+        "INSERT INTO audit_tombstone SELECT FROM audit_tombstone",
     ],
 )
 def test_nor_a_partition_nor_what_guards_it(

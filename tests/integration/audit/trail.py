@@ -14,6 +14,7 @@ _TABLES = (
     *("audit_event", "audit_leaf", "audit_treenode"),
     *("audit_checkpoint", "audit_verification"),
     *("audit_deadletter", "audit_sink"),
+    *("audit_hold", "audit_export", "audit_tombstone"),
 )
 
 
