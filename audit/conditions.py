@@ -16,6 +16,8 @@ _UID = re.compile(r"evt_[0-9a-z]+")
 _KIND = re.compile(r"[a-z_]+")
 # Fields that are indexed as words, in the order of the index ``event_words``.
 WORD_FIELDS = ("summary", "actor_label")
+# Those whose target is not the tool they name: the condition of ``event_tgt``.
+NOT_A_CALL = ~Q(target_id=F("tool"))
 _COLUMNS = {
     "key": "key",
     "name": "name",
@@ -119,8 +121,14 @@ def _server(value: Asked) -> Q:
 def _target(value: Asked) -> Q:
     kind, slash, target = value.text.partition("/")
     if slash and _KIND.fullmatch(kind):
-        return Q(target_kind=kind) & column("target_id", Asked(target, value.prefix))
-    return column("target_id", value)
+        return Q(target_kind=kind) & _target_id(Asked(target, value.prefix))
+    return _target_id(value)
+
+
+def _target_id(value: Asked) -> Q:
+    """By the index of tools for calls, and by that of targets for all else."""
+    found = column("target_id", value)
+    return (found & column("tool", value)) | (found & NOT_A_CALL)
 
 
 def time_of(term: Term, *, zone: str, at: datetime) -> datetime:

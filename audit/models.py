@@ -74,7 +74,7 @@ class Event(models.Model):
             models.Index(
                 fields=["target_id", "-at", "-id"],
                 name="event_tgt",
-                condition=models.Q(tool="") | ~models.Q(target_kind="tool"),
+                condition=~models.Q(target_id=models.F("tool")),
             ),
             models.Index(
                 fields=["-at", "-id"],

@@ -116,9 +116,11 @@ def text_of(terms: Terms) -> str:
     return " ".join(map(str, terms))
 
 
-def term(qualifier: str, text: str, *, negated: bool = False) -> Term:
-    """A term for one exact value, as a click on it asks for."""
-    return Term(qualifier, (Value(text),), negated)
+def term(
+    qualifier: str, text: str, *, negated: bool = False, prefix: bool = False
+) -> Term:
+    """A term for one value, as a click on it asks for."""
+    return Term(qualifier, (Value(text, prefix),), negated)
 
 
 def parse(text: str) -> Terms:

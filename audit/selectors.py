@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from audit.conditions import NOT_A_CALL
 from audit.models import Event, SavedView
 from audit.services.record import DENY
 from audit.web import AUDIT_READ, Rights
@@ -70,14 +71,16 @@ def related(rights: Rights, event: Event) -> list[Event]:
     return []
 
 
-def history(kind: str, target: str, *, most: int = MOST_HISTORY) -> list[Event]:
-    """The newest events on one thing, for the History part of its page.
+def history(
+    kind: str, target: str, *, name: str = "", most: int = MOST_HISTORY
+) -> list[Event]:
+    """The newest events on one thing, whose kind begins with ``name``.
 
     Calls of a tool are left out: a busy one has millions.
     """
-    events = Event.objects.defer("body").filter(target_kind=kind, target_id=target)
-    if kind == "tool":
-        events = events.filter(tool="")
+    events = Event.objects.defer("body").filter(
+        NOT_A_CALL, target_kind=kind, target_id=target[:120], name__startswith=name
+    )
     return list(events.order_by("-at", "-pk")[:most])
 
 

@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
         _newest(
             "event_tgt",
             "target_id",
-            condition=models.Q(tool="") | ~models.Q(target_kind="tool"),
+            condition=~models.Q(target_id=models.F("tool")),
         ),
         _newest("event_deny", condition=models.Q(decision="deny")),
         migrations.RunSQL(_WORDS, _NO_WORDS),

@@ -156,9 +156,3 @@ def _line(
 def events_of(run: Run, *, most: int = 100) -> list[Event]:
     """The run's audit events in order; for people who may read the trail."""
     return list(Event.objects.filter(run=run.uid).order_by("pk")[:most])
-
-
-def events_on(kind: str, target_id: str, *, most: int = 50) -> list[Event]:
-    """The newest audit events of one target."""
-    rows = Event.objects.filter(target_kind=kind, target_id=target_id)
-    return list(rows.newest_first()[:most])

@@ -10,28 +10,14 @@ from typing import Any
 
 from django.db.models import Aggregate, Count, F, FloatField, Max, Q, QuerySet, Sum
 
-from audit.models import Event
 from audit.web import Rights
 from core.errors import NotFound
 from finops.models import UsageEvent
-from gateway import events
 from gateway.models import Run, Tool, ToolCall, ToolVersion
 from policy.access import RUNS_READ
-from policy.events import GRANT_GIVEN, GRANT_TAKEN
 
 # Beyond this many lines a diff is neither quick to make nor read by anybody.
 _LONGEST_DIFF = 3_000
-_CHANGES = [
-    kind.name
-    for kind in (
-        events.TOOL_ADDED,
-        events.TOOL_CHANGED,
-        events.TOOL_REMOVED,
-        events.TOOL_REVIEWED,
-        GRANT_GIVEN,
-        GRANT_TAKEN,
-    )
-]
 
 
 class Percentile(Aggregate):
@@ -80,17 +66,6 @@ def all_tags() -> tuple[str, ...]:
     """Every tag in use, sorted."""
     rows = Tool.objects.filter(removed_at=None).exclude(tags=[]).values_list("tags")
     return tuple(sorted({str(tag) for (tags,) in rows for tag in tags}))
-
-
-def changes_of(full_name: str, *, most: int = 50) -> list[Event]:
-    """The newest events that changed a tool or its grants; its calls are none.
-
-    A busy tool has millions of calls on record: the few names are looked for instead.
-    """
-    rows = Event.objects.filter(
-        name__in=_CHANGES, target_kind="tool", target_id=full_name[:120]
-    )
-    return list(rows.newest_first()[:most])
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from audit.history import history_of
 from audit.services.exports import MOST_ROWS, export
 from core.clock import now
 from core.errors import Denied, Invalid, TollgateError
@@ -29,9 +30,8 @@ from gateway.selectors.approvals import (
     state_of,
     visible_approvals,
 )
-from gateway.selectors.runs import events_on
 from gateway.services.holds import decide_all, decide_approval
-from policy.access import APPROVALS_DECIDE, AUDIT_READ
+from policy.access import APPROVALS_DECIDE
 from policy.approvers import deciders
 from policy.models import Approval
 from policy.web import Request, actor_of, requires
@@ -194,15 +194,13 @@ def _page(
     request: Request, approval: Approval, form: DecisionForm | None, status: int
 ) -> HttpResponse:
     at = now()
-    may_audit = request.access.may(AUDIT_READ)
     shown = shown_approvals([approval], request.access, at=at)[0]
     context = {
         "row": shown,
         "approval": approval,
         "form": form,
         "deciders": deciders(approval) if shown.is_open else (),
-        "events": events_on("approval", approval.uid) if may_audit else [],
-        "may_audit": may_audit,
+        **history_of(request.access, "approval", approval.uid),
         "at": at,
     }
     return render(request, "approvals/approval.html", context, status=status)

@@ -12,6 +12,7 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from audit.history import history_of
 from audit.redact import redact_text
 from audit.services.exports import export
 from core.clock import now
@@ -21,7 +22,6 @@ from gateway.filters import ServerFilter
 from gateway.forms import ServerChangeForm, ServerForm
 from gateway.models import Server
 from gateway.selectors.grants import grants_on_server
-from gateway.selectors.runs import events_on
 from gateway.selectors.servers import review_of, server_named, servers, tools_of
 from gateway.services.catalog import (
     add_server,
@@ -30,7 +30,7 @@ from gateway.services.catalog import (
     set_server_status,
 )
 from gateway.views.catalog_grants import grant_form
-from policy.access import AUDIT_READ, CATALOG_ADMIN, CATALOG_READ
+from policy.access import CATALOG_ADMIN, CATALOG_READ
 from policy.models import Environment
 from policy.web import Request, actor_of, requires
 
@@ -193,10 +193,7 @@ def server_detail(request: Request, name: str) -> HttpResponse:
         **grant_form(request, server),
         "environments": list(Environment.objects.order_by("position", "slug")),
         "may_admin": request.access.may(CATALOG_ADMIN),
-        "may_audit": request.access.may(AUDIT_READ),
-        "events": events_on("server", server.name)
-        if request.access.may(AUDIT_READ)
-        else [],
+        **history_of(request.access, "server", server.name),
         "at": at,
     }
     part = "#sync" if request.htmx and "syncing" in request.GET else ""

@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from audit.history import history_of
 from audit.services.exports import MOST_ROWS, export
 from core.clock import now
 from core.errors import Invalid
@@ -26,7 +27,6 @@ from gateway.selectors.grants import grants_on_tool
 from gateway.selectors.tools import (
     Brief,
     all_tags,
-    changes_of,
     history,
     readers_beside,
     tool_named,
@@ -36,7 +36,7 @@ from gateway.selectors.tools import (
 )
 from gateway.services import catalog
 from gateway.views.catalog_grants import grant_form
-from policy.access import AUDIT_READ, CATALOG_ADMIN, CATALOG_READ
+from policy.access import CATALOG_ADMIN, CATALOG_READ
 from policy.models import Environment
 from policy.sandbox import DIRECT, SCRIPT
 from policy.views.forms import attempt
@@ -140,7 +140,6 @@ def _page(
 ) -> HttpResponse:
     full_name = tool.full_name
     grants = grants_on_tool(tool)
-    may_audit = request.access.may(AUDIT_READ)
     may_admin = request.access.may(CATALOG_ADMIN)
     context = {
         "tool": tool,
@@ -156,8 +155,7 @@ def _page(
         "may_admin": may_admin,
         "key_form": form or _key_form(tool),
         "lookup_tools": readers_beside(tool) if may_admin else [],
-        "may_audit": may_audit,
-        "events": changes_of(full_name) if may_audit else [],
+        **history_of(request.access, "tool", full_name),
     }
     return render(request, "catalog/tool.html", context, status=status)
 

@@ -10,16 +10,16 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from audit.history import history_of
 from core.clock import now
 from core.tables import paged
 from gateway.rule_forms import DraftForm, UploadForm, WhyForm
 from gateway.selectors.policy_replays import replays_of
 from gateway.selectors.rule_hits import recent_hits
 from gateway.selectors.rule_sets import matching, shown_changes
-from gateway.selectors.runs import events_on
 from gateway.views.rules import draft_name
 from policy import documents, rule_sets
-from policy.access import AUDIT_READ, POLICY_ADMIN, POLICY_READ
+from policy.access import POLICY_ADMIN, POLICY_READ
 from policy.models import PolicyDraft
 from policy.rule_diff import LIVE, MINE, diff
 from policy.services import drafts
@@ -92,7 +92,7 @@ def draft_page(
     live = versions.live()
     base = live.rules if draft.is_open else versions.rules_of_version(draft.base)
     changes = shown_changes(diff(base, draft.rules))
-    two, may_audit = versions.two_persons(), request.access.may(AUDIT_READ)
+    two = versions.two_persons()
     own = actor_of(request).id in draft.authors
     q = request.GET.get("q", "").strip()
     recent = recent_hits(at=now())
@@ -113,8 +113,7 @@ def draft_page(
         "replay": replays_of(draft.uid, request.access).first(),
         "may_publish": not two or (not own and draft.state == draft.State.PROPOSED),
         "may_edit": draft.is_open and request.access.may(POLICY_ADMIN),
-        "events": events_on("policy_draft", draft.uid) if may_audit else [],
-        "may_audit": may_audit,
+        **history_of(request.access, "policy_draft", draft.uid),
     }
     return render(request, "rules/draft.html", context, status=status)
 

@@ -9,6 +9,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from audit import history as trail
+from audit.query import term
 from audit.services.exports import export
 from core.clock import now
 from core.errors import NotFound
@@ -118,8 +120,11 @@ def rule_detail(request: Request, rule: str) -> HttpResponse:
         "yaml": documents.write([document], version=live.version),
         "live": live,
         "calls": calls_hit(rule, request.access, at=at),
-        "events": history_of(rule) if may_audit else [],
-        "may_audit": may_audit,
+        **trail.shown(
+            request.access,
+            history_of(rule) if may_audit else [],
+            (term("name", "policy.", prefix=True),),
+        ),
         "may_admin": request.access.may(POLICY_ADMIN),
         "drafts": rule_sets.drafts(only_open=True)[:20],
         "draft_form": DraftForm(initial={"name": f"Change of {rule}"[:100]}),
@@ -176,6 +181,7 @@ def _version_page(
         "form": form,
         "two_persons": versions.two_persons(),
         "may_revert": request.access.may(POLICY_ADMIN) and number != live,
+        **trail.history_of(request.access, "policy", str(number)),
     }
     return render(request, "rules/version.html", context, status=status)
 

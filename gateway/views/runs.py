@@ -9,6 +9,8 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from audit.history import shown
+from audit.query import term
 from audit.services.exports import MOST_ROWS, export
 from core.clock import now
 from core.tables import chips, filters_of, keyset
@@ -211,9 +213,12 @@ def run_context(request: Request, run: Run) -> dict[str, Any]:
         "bill": bill_of(run) if request.access.may(COSTS_READ) else None,
         "limits": limits_used(run),
         "attempts": attempts_beside(run, request.access),
-        "events": events_of(run) if may_audit else [],
+        **shown(
+            request.access,
+            events_of(run) if may_audit else [],
+            (term("run", run.uid),),
+        ),
         "may_explain": request.access.may(POLICY_READ),
-        "may_audit": may_audit,
         "may_cancel": not run.ended and _may(request, RUNS_EXECUTE, run),
         "may_play": request.access.may(RUNS_EXECUTE),
         "at": at,

@@ -9,6 +9,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from audit.history import history_of
 from core.clock import now
 from core.tables import paged
 from policy import approvers
@@ -67,7 +68,8 @@ def group_change(request: Request, slug: str) -> HttpResponse:
         messages.success(request, f"{group.slug} was changed.")
         return redirect("approver_groups")
     status = 422 if request.method == "POST" else 200
-    context = {"form": form, "group": group}
+    history = history_of(request.access, "approver_group", group.slug)
+    context = {"form": form, "group": group, **history}
     return render(request, "settings/approver_group.html", context, status=status)
 
 

@@ -14,7 +14,9 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from audit.history import history_of
 from audit.services.exports import MOST_ROWS, export
+from audit.web import AUDIT_READ
 from core.clock import now
 from core.errors import NotFound
 from core.tables import chips, filters_of, paged
@@ -78,6 +80,7 @@ def key_list(request: Request) -> HttpResponseBase:
         "states": STATES,
         "may_change": request.access.may(IDENTITY_ADMIN),
         "may_see_access": request.access.may(POLICY_READ),
+        "may_audit": request.access.may(AUDIT_READ),
         "at": at,
     }
     return render(request, "settings/keys.html", context)
@@ -143,7 +146,8 @@ def key_revoke(request: Request, pk: int) -> HttpResponse:
     ):
         messages.success(request, f"{key.name} was revoked and stops working now.")
         return redirect("keys")
-    context = {"form": form, "key": key, "state": key.state(at=at)}
+    history = history_of(request.access, "key", str(pk))
+    context = {"form": form, "key": key, "state": key.state(at=at), **history}
     status = 422 if request.method == "POST" else 200
     return render(request, "settings/key_revoke.html", context, status=status)
 

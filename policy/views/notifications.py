@@ -11,6 +11,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from audit.history import history_of
 from core.clock import now
 from core.tables import keyset, paged
 from policy import approvers
@@ -93,6 +94,7 @@ def channel(request: Request, pk: int) -> HttpResponse:
         "channel": found,
         "webhook": found.kind == NotificationChannel.Kind.WEBHOOK,
         "page": keyset(found.messages.select_related("approval"), request),
+        **history_of(request.access, "notification_channel", str(pk)),
         "at": now(),
     }
     status = 422 if request.method == "POST" else 200

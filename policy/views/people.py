@@ -13,6 +13,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from audit.web import AUDIT_READ
 from core.clock import now
 from core.tables import paged
 from policy import selectors
@@ -32,7 +33,11 @@ def people(request: Request) -> HttpResponse:
     """Everybody who can sign in."""
     words = request.GET.get("q", "").strip()
     page = paged(selectors.people(words), request)
-    return render(request, "settings/people.html", {"page": page, "q": words})
+    return render(
+        request,
+        "settings/people.html",
+        {"page": page, "q": words, "may_audit": request.access.may(AUDIT_READ)},
+    )
 
 
 @never_cache

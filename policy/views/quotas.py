@@ -12,8 +12,8 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from audit.history import history_of
 from audit.services.exports import MOST_ROWS, export
-from audit.web import AUDIT_READ
 from core.clock import now
 from core.tables import chips, filters_of, keyset, paged
 from policy import quota_selectors as selectors
@@ -216,7 +216,7 @@ def _page(
         "figure": figure(windows, unit=WORDS[found.metric]) if windows else None,
         "refusals": keyset(selectors.refusals(found), request, size=_REFUSALS),
         "may_change": request.access.may(POLICY_ADMIN),
-        "may_audit": request.access.may(AUDIT_READ),
+        **history_of(request.access, "quota", str(found.pk)),
         "limit_form": LimitForm(initial=initial, auto_id="id_limit_%s"),
         "remove_form": RemoveForm(auto_id="id_remove_%s"),
         "changed_at": found.changed_at,

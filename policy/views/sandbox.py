@@ -5,6 +5,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
+from audit.history import history_of
 from core.clock import now
 from policy import selectors
 from policy.access import IDENTITY_ADMIN
@@ -112,6 +113,9 @@ def _page(request: Request, scope: Scope, back: str, *where: str) -> HttpRespons
         "lines": effective(scope.rules(place)),
         "place": place,
         "places": selectors.environments() if scope.team else (),
+        **history_of(
+            request.access, scope.target.kind, scope.target.id, name="sandbox_policy."
+        ),
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "settings/sandbox.html", context, status=status)

@@ -10,6 +10,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from audit.history import history_of
 from core.clock import now
 from core.errors import NotFound
 from policy import selectors
@@ -185,6 +186,7 @@ def _page(
         "grants": selectors.grants_of(found),
         "may_change": request.access.may(IDENTITY_ADMIN),
         "sandboxing": selectors.sandboxing_line({"team": found}),
+        **history_of(request.access, "team", found.slug),
         "may_grant": request.access.may(POLICY_ADMIN),
         "may_see_access": request.access.may(POLICY_READ),
         "at": at,

@@ -10,6 +10,7 @@ from django.test import Client
 
 from audit.actor import Actor, Target
 from audit.models import Event
+from audit.selectors import history
 from core.clock import now
 from tests.builders.audit import make_event
 from tests.builders.identity import Cast, make_cast
@@ -268,3 +269,19 @@ def test_the_window_of_all_time_begins_with_the_oldest(
     assert oldest is not None
     assert start == oldest.at < wanted.at
     assert end > now() - timedelta(minutes=1)
+
+
+def test_calls_and_changes_of_a_tool_are_found_by_their_target(
+    auditor: Client,
+) -> None:
+    tool = Target("tool", "mail.send", "mail.send")
+    call = make_event("call.refused", at=now(), target=tool, tool="mail.send")
+    change = make_event("tool.reviewed", at=now(), target=tool)
+    ask = make_event(
+        at=now(), target=Target("approval", "apr_1", "a"), tool="mail.send"
+    )
+    assert _found(auditor, "target:tool/mail.send") == {call.uid, change.uid}
+    assert _found(auditor, "target:mail.*") == {call.uid, change.uid}
+    assert _found(auditor, "target:apr_1") == {ask.uid}
+    assert _found(auditor, "tool:mail.send") == {call.uid, ask.uid}
+    assert [event.uid for event in history("tool", "mail.send")] == [change.uid]
