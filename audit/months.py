@@ -1,7 +1,7 @@
 """The months of the trail: how large they are, and what may happen to them."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
@@ -43,6 +43,11 @@ class Month:
     holds: tuple[Hold, ...]
     tombstone: Tombstone | None
     why: str
+
+    @property
+    def last(self) -> date:
+        """Its last day."""
+        return next_month(self.first) - timedelta(days=1)
 
     @property
     def name(self) -> str:

@@ -2,13 +2,16 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from audit.views import events, saved, sinks
+from audit.views import events, retention, saved, sinks
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("audit.api.urls")),
     path("audit/", events.event_list, name="audit"),
     path("audit/views/save/", saved.view_save, name="view_save"),
     path("audit/views/<int:pk>/remove/", saved.view_remove, name="view_remove"),
+    path("audit/retention/", retention.retention, name="retention"),
+    path("audit/retention/hold/", retention.hold_add, name="hold_add"),
+    path("audit/retention/<int:pk>/lift/", retention.hold_lift, name="hold_lift"),
     path("audit/sinks/", sinks.sink_list, name="audit_sinks"),
     path("audit/sinks/add/", sinks.sink_choose, name="audit_sink_choose"),
     path("audit/sinks/add/<slug:kind>/", sinks.sink_add, name="audit_sink_add"),

@@ -1,6 +1,7 @@
 """Answers for failures: a page for people, JSON for programs, a part for htmx."""
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
-from core.errors import Denied, NotFound, TollgateError
+from core.errors import Denied, NotFound, TollgateError, Unavailable
+from core.outage import RETRY_SECONDS, outage
 
 log = logging.getLogger("tollgate.http")
 
@@ -127,10 +129,28 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def broken(request: HttpRequest) -> HttpResponse:
-    """500: depends on nothing that may be broken itself (``handler500``)."""
+    """500: depends on nothing that may be broken itself (``handler500``).
+
+    A database that is away or full is nobody's mistake: 503, and what to do.
+    """
     request_id = getattr(request, "request_id", "unknown")
+    if error := outage(sys.exception()):
+        return _away(request, error, request_id)
     message = f"Tollgate could not answer. Give an administrator the id {request_id}."
     if wants_json(request):
         return JsonResponse(error_body("internal", message, {}), status=500)
     page = render_to_string("errors/broken.html", {"request_id": request_id})
     return HttpResponse(page, status=500)
+
+
+def _away(request: HttpRequest, error: Unavailable, request_id: str) -> HttpResponse:
+    response: HttpResponse
+    if wants_json(request):
+        body = error_body(error.code, error.message, error.details)
+        response = JsonResponse(body, status=error.status)
+    else:
+        context = {"message": error.message, "request_id": request_id}
+        page = render_to_string("errors/unavailable.html", context)
+        response = HttpResponse(page, status=error.status)
+    response["Retry-After"] = str(RETRY_SECONDS)
+    return response

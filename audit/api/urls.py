@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from audit.api import sinks, views
+from audit.api import retention, sinks, views
 
 _SINK_ACTS = {
     "test": sinks.SinkTest,
@@ -17,6 +17,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/v1/audit/events/<slug:uid>/",
         views.EventDetail.as_view(),
         name="api_event",
+    ),
+    path("api/v1/audit/months/", retention.MonthList.as_view(), name="api_months"),
+    path("api/v1/audit/holds/", retention.HoldList.as_view(), name="api_holds"),
+    path(
+        "api/v1/audit/holds/<int:pk>/lift/",
+        retention.HoldLift.as_view(),
+        name="api_hold_lift",
     ),
     path("api/v1/audit/sinks/", sinks.SinkList.as_view(), name="api_audit_sinks"),
     path(

@@ -55,9 +55,7 @@ def set_hold(
 @transaction.atomic
 def lift_hold(*, hold_id: int, reason: str, actor: Actor, at: datetime) -> Hold:
     """End a hold. Raises NotFound, Invalid."""
-    hold = Hold.objects.select_for_update().filter(pk=hold_id).first()
-    if hold is None:
-        raise NotFound("There is no such legal hold.")
+    hold = find_hold(hold_id, locked=True)
     if hold.lifted_at is not None:
         raise Invalid(f"{hold.title} was lifted already, by {hold.lifted_by}.")
     hold.lifted_because = _said(reason, "Say why: the reason goes on record.")
@@ -70,6 +68,15 @@ def lift_hold(*, hold_id: int, reason: str, actor: Actor, at: datetime) -> Hold:
         target=_target(hold),
         payload={"reason": hold.lifted_because},
     )
+    return hold
+
+
+def find_hold(hold_id: int, *, locked: bool = False) -> Hold:
+    """A hold by its number. Raises NotFound."""
+    rows = Hold.objects.select_for_update() if locked else Hold.objects
+    hold = rows.filter(pk=hold_id).first()
+    if hold is None:
+        raise NotFound("There is no such legal hold.")
     return hold
 
 

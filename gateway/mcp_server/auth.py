@@ -10,11 +10,10 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from django.db import DatabaseError
 
 from audit.services.record import DENY, record
 from core.clock import now
-from core.errors import Denied, TollgateError
+from core.errors import Denied, TollgateError, Unavailable
 from core.ids import new_id
 from gateway import events
 from gateway.mcp_server.threads import in_thread
@@ -45,7 +44,7 @@ METHODS: Mapping[str, str] = {
     "tasks/cancel": scopes.RUNS_EXECUTE,
 }
 _UNAUTHORIZED, _FORBIDDEN = -32001, -32003
-_PARSE, _INVALID = -32700, -32600
+_PARSE, _INVALID, _INTERNAL = -32700, -32600, -32603
 
 
 class _Unfit(Exception):
@@ -63,6 +62,12 @@ class KeyGuard:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._guard(scope, receive, send)
+        except Unavailable as error:
+            await _answer(send, error.status, _INTERNAL, error.message, "")
+
+    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         word, _, key = (
             headers.get(b"authorization", b"").decode("latin-1").partition(" ")
@@ -84,14 +89,11 @@ class KeyGuard:
                 address=_address(scope),
                 request_id=new_id("req"),
             )
+        except Unavailable:
+            raise
         except TollgateError as error:
             await _answer(
                 send, 401, _UNAUTHORIZED, error.message, 'Bearer error="invalid_token"'
-            )
-            return
-        except DatabaseError:
-            await _answer(
-                send, 503, -32603, "The database does not answer: try again soon.", ""
             )
             return
         scope[PRINCIPAL] = principal

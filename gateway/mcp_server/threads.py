@@ -7,7 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import close_old_connections, connection
+from django.db import DatabaseError, close_old_connections, connection
+
+from core.outage import outage
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,11 +20,19 @@ _checked: dict[int, float] = {}
 
 
 async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """The result of a blocking call; each thread keeps its database connection."""
+    """The result of a blocking call; each thread keeps its database connection.
+
+    Raises Unavailable for a database that is away or full.
+    """
 
     def work() -> R:
         _check_connection()
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except DatabaseError as error:
+            if told := outage(error):
+                raise told from error
+            raise
 
     return await asyncio.get_running_loop().run_in_executor(_threads, work)
 

@@ -24,6 +24,7 @@ from tests.builders.identity import (
 )
 from tests.builders.notifications import make_channel, make_message
 from tests.builders.policy import make_draft_over_a_version
+from tests.builders.retention import make_hold
 from tests.builders.runs import AT, make_run
 from tests.builders.sinks import make_file_sink
 from tests.integration.access_table import CAST
@@ -39,6 +40,7 @@ def make_world() -> dict[str, Any]:
     make_grant(cast.team, server)
     return {
         "sink": make_file_sink().pk,
+        "hold": make_hold().pk,
         "anonymous": None,
         **{name: getattr(cast, name) for name in CAST[1:]},
         "run": make_run(team="sales", status="running").uid,

@@ -53,6 +53,8 @@ def row(
 _TOOL: dict[str, Any] = {"server": "crm", "name": "list_orders"}
 _GRANT = {"subject": "server:crm", "holder": "team:sales", "reason": "r"}
 _GRANTS = {"holders": ["team:sales"], "subjects": ["server:crm"], "reason": "r"}
+_HOLD = {"title": "Case 12", "first": "2026-03", "last": "", "reason": "r"}
+_NEW_HOLD = {"title": "Case 12", "first": "2026-03", "reason": "r"}
 _CELL = {"cell": "give|team:sales|server:crm", "reason": "r"}
 _SINK = {"name": "A", "form": "json", "begin": "start", "file": "a.jsonl"}
 _SINK |= {"megabytes": "10", "hours": "24"}
@@ -245,6 +247,11 @@ TABLE = (
     row("GET", "audit_sink_remove", "S33333+", pk="@sink"),
     row("POST", "audit_sink_remove", "S33333+", body=_WHY, pk="@sink"),
     row("POST", "audit_sink_resend", "S33333+", pk="@sink"),
+    row("GET", "retention", "S333+3+"),
+    row("GET", "hold_add", "S333+3+"),
+    row("POST", "hold_add", "S333+3+", body=_HOLD),
+    row("GET", "hold_lift", "S333+3+", pk="@hold"),
+    row("POST", "hold_lift", "S333+3+", body=_WHY, pk="@hold"),
     row("GET", "audit_reports", "S333+3+"),
     row("GET", "audit_report", "S333+3+", slug="denied"),
     row("POST", "access_review", "S333+3+", body={"row": ["@grant"], "reason": "r"}),
@@ -324,6 +331,10 @@ TABLE = (
     row("POST", "api_draft_propose", "S33333+", uid="@draft", body=_WHY, json=True),
     row("POST", "api_draft_publish", "S33333+", uid="@draft", body=_WHY, json=True),
     row("POST", "api_draft_rebase", "S33333+", uid="@draft", json=True),
+    row("GET", "api_months", "S333+3+"),
+    row("GET", "api_holds", "S333+3+"),
+    row("POST", "api_holds", "S333+3+", body=_NEW_HOLD, json=True),
+    row("POST", "api_hold_lift", "S333+3+", body=_WHY, json=True, pk="@hold"),
     row("GET", "api_audit_sinks", "S333+3+"),
     row("POST", "api_audit_sinks", "S33333+", body=_NEW_SINK, json=True),
     row("GET", "api_audit_sink", "S333+3+", pk="@sink"),
