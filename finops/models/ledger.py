@@ -1,5 +1,7 @@
 """The append-only ledger of metered quantities."""
 
+from typing import Self
+
 from django.db import models
 
 
@@ -16,18 +18,41 @@ class Snapshot(models.Model):
         abstract = True
 
 
+class Ledger(models.QuerySet["UsageEvent"]):
+    """Rows of the ledger by what they stand for."""
+
+    def standing(self) -> Self:
+        """The rows that hold: neither taken back nor taking one back."""
+        taken_back = UsageEvent.objects.filter(reverses=models.OuterRef("uid"))
+        return self.filter(~models.Exists(taken_back), reverses="")
+
+
 class UsageEvent(Snapshot):
     """A metered quantity, priced when it is booked. Rows are never changed.
 
-    ``uid`` makes a second report of the same thing harmless. ``cost`` is null while
-    no price is known (unrated), which is not the same as 0.
+    ``uid`` makes a second report of the same thing harmless. ``at`` is when it
+    happened; ``reported_at`` when it was learned, null where that is the same moment.
+    ``cost`` is null while no price is known (unrated), which is not the same as 0.
+
+    A mistake is taken back by a row with the opposite quantity and cost whose
+    ``reverses`` names the uid, and booked again as a row of its own.
     """
 
     class Kind(models.TextChoices):
         TOKENS = "tokens"
+        MODEL_TOKENS = "model_tokens", "Model tokens"
         TOOL_CALL = "tool_call", "Tool call"
         SANDBOX_CPU = "sandbox_cpu", "Sandbox CPU"
         SANDBOX_MEMORY = "sandbox_memory", "Sandbox memory"
+
+    class TokenKind(models.TextChoices):
+        """Parts of a model's tokens: none of them holds another."""
+
+        INPUT = "input", "Fresh input"
+        CACHED_READ = "cached_read", "Cached input"
+        CACHE_WRITE = "cache_write", "Cache write"
+        OUTPUT = "output", "Output"
+        REASONING = "reasoning", "Reasoning"
 
     class Known(models.TextChoices):
         MEASURED = "measured"
@@ -50,6 +75,13 @@ class UsageEvent(Snapshot):
     server = models.CharField(max_length=60, blank=True)
     tool = models.CharField(max_length=200, blank=True)
     model = models.CharField(max_length=100, blank=True)
+    token_kind = models.CharField(
+        max_length=12, choices=TokenKind.choices, blank=True, db_default=""
+    )
+    reported_at = models.DateTimeField(null=True)
+    reverses = models.CharField(max_length=80, blank=True, db_default="")
+
+    objects = Ledger.as_manager()
 
     class Meta:
         indexes = [
@@ -60,6 +92,23 @@ class UsageEvent(Snapshot):
                 fields=["at"], name="usage_unrated", condition=models.Q(cost=None)
             ),
             models.Index(fields=["at"], name="usage_loose", condition=models.Q(run="")),
+            models.Index(
+                fields=["reported_at"],
+                name="usage_late",
+                condition=models.Q(reported_at__isnull=False),
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["reverses"],
+                name="usage_reversed_once",
+                condition=~models.Q(reverses=""),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="model_tokens", token_kind__gt="")
+                | (~models.Q(kind="model_tokens") & models.Q(token_kind="")),
+                name="usage_token_kind",
+            ),
         ]
 
     def __str__(self) -> str:

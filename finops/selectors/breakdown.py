@@ -10,7 +10,7 @@ from django.conf import settings
 
 from core.money import total
 from core.period import Period
-from finops.selectors.rows import rows
+from finops.selectors.rows import UNRATED, rows
 from finops.selectors.scope import Conditions, Scope, of_usage
 
 # The only texts that reach a query as a column.
@@ -31,7 +31,7 @@ MOST_GROUPS = 100
 # count(DISTINCT …), which sorts and took twice as long.
 _GROUPS = """
 WITH g AS MATERIALIZED (
-  SELECT {key} AS key, u.run, count(*) FILTER (WHERE u.cost IS NULL) AS unrated,
+  SELECT {key} AS key, u.run, {unrated} AS unrated,
     sum(u.cost) FILTER (WHERE u.currency = %(currency)s) AS cost,
     sum(u.quantity) FILTER (WHERE u.kind = 'tokens') AS tokens,
     sum(u.quantity) FILTER (WHERE u.kind = 'tokens' AND u.known = 'estimated')
@@ -215,4 +215,5 @@ def _execute(
     query: str, dimension: str, where: Conditions, **more: object
 ) -> list[dict[str, Any]]:
     text = query.replace("{key}", DIMENSIONS[dimension]).replace("{where}", where.sql)
+    text = text.replace("{unrated}", UNRATED)
     return rows(text, where.parameters | more)

@@ -33,7 +33,7 @@ def state(price: Price, *, at: datetime) -> str:
 
 def unrated(teams: frozenset[str] | None, *, since: datetime) -> int:
     """How many quantities were booked without a price since then."""
-    found = UsageEvent.objects.filter(cost=None, at__gte=since)
+    found = UsageEvent.objects.standing().filter(cost=None, at__gte=since)
     if teams is not None:
         found = found.filter(team__in=teams)
     return found.count()

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from core.period import Period
-from finops.selectors.rows import rows
+from finops.selectors.rows import UNRATED, rows
 from finops.selectors.scope import Scope, of_facts, of_loose_usage
 from finops.statistics import wilson
 
@@ -21,7 +21,7 @@ _MULTI_CALL = """f.attempt = 1 AND (f.tool_calls >= 2 OR EXISTS (
 _LOOSE = """
   SELECT coalesce(sum(u.quantity) FILTER (WHERE u.kind = 'tokens'), 0) AS tokens,
     coalesce(sum(u.cost) FILTER (WHERE u.currency = %(currency)s), 0) AS cost,
-    count(*) FILTER (WHERE u.cost IS NULL) AS unrated
+    {unrated} AS unrated
   FROM finops_usageevent u WHERE {loose_where}"""
 _LOOSE_BY_TIME = """
   SELECT date_trunc(%(unit)s, u.at, %(zone)s) AS bucket,
@@ -179,7 +179,7 @@ def _rows(
     text = query.format(
         multi_call=_MULTI_CALL,
         where=where.sql,
-        loose=loose_query.format(loose_where=loose.sql),
+        loose=loose_query.format(loose_where=loose.sql, unrated=UNRATED),
     )
     return rows(text, loose.parameters | where.parameters)
 

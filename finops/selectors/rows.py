@@ -5,6 +5,10 @@ from typing import Any
 
 from django.db import connection
 
+# Of ``finops_usageevent u``: a row that takes an unrated one back counts it no more.
+UNRATED = """(count(*) FILTER (WHERE u.cost IS NULL AND u.reverses = '')
+  - count(*) FILTER (WHERE u.cost IS NULL AND u.reverses <> ''))"""
+
 
 def rows(query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of ``query``, each under the names of its columns."""

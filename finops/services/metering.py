@@ -20,14 +20,17 @@ from finops.services.prices import current_book
 _INSERT = """
 INSERT INTO finops_usageevent (
   uid, at, kind, sku, unit, quantity, known, cost, currency, price_id, run, task, step,
-  server, tool, model, team, cost_centre, project, environment, principal)
+  server, tool, model, team, cost_centre, project, environment, principal,
+  token_kind, reported_at)
 SELECT u.uid, %(at)s::timestamptz, u.kind, u.sku, u.unit, u.quantity, u.known, u.cost,
   %(currency)s::text, u.price, %(run)s::text, %(task)s::text, u.step, u.server, u.tool,
   u.model, %(team)s::text, %(cost_centre)s::text, %(project)s::text,
-  %(environment)s::text, %(principal)s::text
+  %(environment)s::text, %(principal)s::text,
+  u.token_kind, %(reported_at)s::timestamptz
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS u (
   uid text, kind text, sku text, unit text, quantity numeric, known text, cost numeric,
-  price bigint, step int, server text, tool text, model text)
+  price bigint, step int, server text, tool text, model text,
+  token_kind text)
 ON CONFLICT (uid) DO NOTHING
 RETURNING cost
 """
@@ -53,7 +56,8 @@ class Usage:
 
     ``kind`` and ``known`` are those of UsageEvent; SKUs are ``tokens/definitions``,
     ``tokens/script``, ``tokens/result`` (unit ``Tokens``), ``tool/<server>.<tool>``
-    (``Requests``), ``sandbox/cpu`` (``Seconds``), ``sandbox/memory`` (``GB-Seconds``).
+    (``Requests``), ``sandbox/cpu`` (``Seconds``), ``sandbox/memory`` (``GB-Seconds``),
+    ``model/<provider>/<model>/<token kind>`` (``Tokens``, finops.model_usage).
     """
 
     uid: str
@@ -66,6 +70,7 @@ class Usage:
     tool: str = ""
     model: str = ""
     step: int | None = None
+    token_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,17 @@ class Booked:
     unrated: int
 
 
-def book(*, payer: Payer, usages: Sequence[Usage], at: datetime) -> Booked:
+def book(
+    *,
+    payer: Payer,
+    usages: Sequence[Usage],
+    at: datetime,
+    reported_at: datetime | None = None,
+) -> Booked:
     """Book ``usages`` in the running transaction, in one statement.
+
+    ``at`` is when they happened, and the time whose prices count; ``reported_at`` is
+    when they were learned, where that is later.
 
     A uid that is in the ledger already is left as it stands, and the figures returned
     are those of the ledger: a second booking gives the same answer and adds nothing.
@@ -95,6 +109,7 @@ def book(*, payer: Payer, usages: Sequence[Usage], at: datetime) -> Booked:
     values = {
         **asdict(payer),
         "at": at,
+        "reported_at": reported_at,
         "currency": currency,
         "rows": json.dumps([rows[uid] for uid in sorted(rows)]),
     }
@@ -128,6 +143,7 @@ def _row(usage: Usage, rate: Rate | None) -> dict[str, Any]:
         "server": usage.server,
         "tool": usage.tool,
         "model": usage.model,
+        "token_kind": usage.token_kind,
     }
 
 

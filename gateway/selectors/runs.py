@@ -113,9 +113,9 @@ class Bill:
 
 def bill_of(run: Run) -> Bill:
     """The run's cost by SKU, from the ledger."""
-    events = UsageEvent.objects.filter(run=run.uid).select_related("price")
+    events = UsageEvent.objects.standing().filter(run=run.uid)
     groups: dict[tuple[str, str, str, Decimal | None], list[UsageEvent]] = {}
-    for event in events.order_by("pk"):
+    for event in events.select_related("price").order_by("pk"):
         price = event.price.amount if event.price else None
         key = (event.sku, event.unit, event.known, price)
         groups.setdefault(key, []).append(event)
