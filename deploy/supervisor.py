@@ -81,6 +81,7 @@ class Supervisor:
             say("making demo traffic through /mcp (once; log/traffic.log)")
             if self._steps({"traffic": python("-m", "deploy.demo.traffic")}):
                 state.done("traffic", "once")
+                self._steps({"decisions": python("-m", "deploy.demo.decisions")})
                 self._steps({"draft": python("-m", "deploy.demo.draft")})
         say(f"started in {time.monotonic() - began:.1f} s")
         announce(json.loads((self.data_dir / "demo.json").read_text()), self.data_dir)

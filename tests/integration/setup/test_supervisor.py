@@ -107,6 +107,19 @@ def test_it_prints_how_to_get_in(demo: Demo) -> None:
         assert user["password"] in demo.output
 
 
+def test_finance_has_something_to_decide(demo: Demo) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "deploy.demo.decisions"],
+        cwd=ROOT,
+        env=demo.env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("awaiting_approval") == 3
+
+
 def test_every_process_is_there(demo: Demo) -> None:
     for pattern in (
         r"uvicorn config\.asgi",
