@@ -15,8 +15,17 @@ RESTORED = kind(
     "size",
     "signed_before",
 )
-VERIFIED = kind("audit.verified", "{actor} verified the trail: {verdict}")
-EVIDENCE = kind("audit.evidence", "{actor} downloaded evidence on {events} events")
+VERIFIED = kind(
+    "audit.verified",
+    "{actor} verified the trail: {verdict}",
+    *("kind", "size", "integrity", "completeness", "anchoring", "findings"),
+)
+VERIFICATION_ASKED = kind(
+    "audit.verification_asked", "{actor} asked for a verification of the whole trail"
+)
+EVIDENCE = kind(
+    "audit.evidence", "{actor} downloaded evidence on {events} events", "filters"
+)
 SINK_CREATED = kind("sink.created", "{actor} added audit sink {target}")
 SINK_CHANGED = kind("sink.changed", "{actor} changed audit sink {target}")
 SINK_PAUSED = kind("sink.paused", "{actor} paused audit sink {target}: {reason}")

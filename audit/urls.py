@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from audit.views import events, retention, saved, sinks
+from audit.views import events, retention, saved, sinks, verify
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("audit.api.urls")),
@@ -22,5 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/sinks/<int:pk>/resume/", sinks.sink_resume, name="audit_sink_resume"),
     path("audit/sinks/<int:pk>/remove/", sinks.sink_remove, name="audit_sink_remove"),
     path("audit/sinks/<int:pk>/resend/", sinks.sink_resend, name="audit_sink_resend"),
+    path("audit/verify/", verify.verify, name="verify"),
+    path("audit/verify/run/", verify.verify_now, name="verify_now"),
     path("audit/<slug:uid>/", events.event, name="event"),
 ]

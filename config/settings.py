@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -198,6 +199,12 @@ CELERY_BEAT_SCHEDULE = {
     },
     "note-uses": {"task": "gateway.note_uses", "schedule": 60.0},
     "check-servers": {"task": "gateway.check_servers", "schedule": 60.0},
+    "verify-new": {"task": "audit.verify", "schedule": 600.0},
+    "verify-whole": {
+        "task": "audit.verify",
+        "schedule": crontab(hour=2, minute=40),
+        "kwargs": {"whole": True},
+    },
     "make-partitions": {"task": "audit.make_partitions", "schedule": 21_600.0},
     "escalate-approvals": {"task": "policy.escalate_approvals", "schedule": 10.0},
     "find-notifications": {"task": "policy.find_notifications", "schedule": 5.0},

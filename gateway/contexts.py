@@ -83,6 +83,7 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
         "Audit",
         (
             Place("Events", "audit", "shield-check", "a", can.AUDIT_READ),
+            Place("Verify", "verify", "check", "j", can.AUDIT_READ),
             Place("Sinks", "audit_sinks", "download", "d", can.AUDIT_READ),
             Place("Retention", "retention", "clock", "z", can.AUDIT_READ),
             Place("Reports", "audit_reports", "list-details", "f", can.AUDIT_READ),

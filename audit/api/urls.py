@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from audit.api import retention, sinks, views
+from audit.api import proofs, retention, sinks, views
 
 _SINK_ACTS = {
     "test": sinks.SinkTest,
@@ -13,6 +13,22 @@ _SINK_ACTS = {
 }
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/audit/events/", views.EventList.as_view(), name="api_events"),
+    path(
+        "api/v1/audit/events/<slug:uid>/proof/",
+        proofs.EventProof.as_view(),
+        name="api_event_proof",
+    ),
+    path(
+        "api/v1/audit/checkpoints/",
+        proofs.CheckpointList.as_view(),
+        name="api_checkpoints",
+    ),
+    path(
+        "api/v1/audit/consistency/",
+        proofs.Consistency.as_view(),
+        name="api_consistency",
+    ),
+    path("api/v1/audit/evidence/", proofs.Evidence.as_view(), name="api_evidence"),
     path(
         "api/v1/audit/events/<slug:uid>/",
         views.EventDetail.as_view(),

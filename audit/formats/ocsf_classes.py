@@ -161,6 +161,7 @@ MAPPINGS: dict[str, Mapping] = {
     "audit.month_exported": Mapping(API, _READ),
     "audit.drop_refused": Mapping(API, OTHER),
     "audit.month_dropped": Mapping(LIFECYCLE, OTHER, HIGH),
+    "audit.verification_asked": Mapping(API, _READ),
     "audit.restored": Mapping(LIFECYCLE, OTHER, HIGH),
     "list.exported": Mapping(API, _READ),
     "costs.exported": Mapping(API, _READ),

@@ -11,11 +11,13 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from audit import events, selectors
+from audit import events, selectors, tree
 from audit.changes import changes
 from audit.counts import MOST_COUNTED, counts
+from audit.evidence import bundles
 from audit.facets import HEIGHT, WIDTH, columns, facets, without_term
 from audit.filters import ALL_TIME, DEFAULT_PERIOD, GROUPS, PERIODS, EventFilter
+from audit.merkle import leaf_hash
 from audit.models import Event
 from audit.query import QUALIFIERS, QueryError, Terms, parse, term, text_of
 from audit.services.exports import export
@@ -54,6 +56,14 @@ def event_list(request: SignedIn) -> HttpResponseBase:
     if form := request.GET.get("export"):
         if found.problems:
             raise Invalid(" ".join(found.problems))
+        if form == "evidence":
+            return bundles.download(
+                found=found.qs,
+                name="audit-evidence",
+                filters={**filters_of(request), "period": query.get("period", "")},
+                actor=actor_of(request),
+                at=at,
+            )
         return export(
             name="audit-events",
             form=form,
@@ -127,8 +137,11 @@ def event(request: SignedIn, uid: str) -> HttpResponseBase:
     if form := request.GET.get("export"):
         return _download(request, found, form)
     body = json.loads(found.body)
+    (proof,) = tree.proofs([found])
     context = {
         "event": found,
+        "proof": proof,
+        "proof_holds": proof and proof.leaf == leaf_hash(found.body.encode()),
         "body": json.dumps(body, indent=2, ensure_ascii=False),
         "reasons": body.get("reasons") or [],
         "changes": changes(body.get("before"), body.get("after")),
@@ -148,6 +161,14 @@ def _around(at: datetime) -> Terms:
 
 def _download(request: SignedIn, found: Event, form: str) -> HttpResponseBase:
     rows = selectors.visible_events(request.access).filter(pk=found.pk)
+    if form == "evidence":
+        return bundles.download(
+            found=rows,
+            name=found.uid,
+            filters={"uid": found.uid},
+            actor=actor_of(request),
+            at=now(),
+        )
     return export(
         name=found.uid,
         form=form,

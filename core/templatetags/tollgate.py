@@ -26,12 +26,12 @@ register.simple_tag(icon)
 # What a status word says at a glance. Red is for what needs a person.
 _TONES = {
     "good": "succeeded approved used ok active up allow confirmed enabled closed on "
-    "delivered",
+    "delivered passed verified",
     "busy": "queued running pending draft reserved proposed expiring estimated",
     "bad": "failed deny denied down error refused unknown tool_error broken "
     "awaiting_outcome dead withheld",
     "quiet": "cancelled revoked expired disabled invalid removed off measured reported "
-    "skipped",
+    "skipped unchecked",
     "read": "read",
     "careful": "idempotent_write awaiting_approval",
     "write": "write",

@@ -7,7 +7,7 @@ from guardian.models import GroupObjectPermission
 from core.clock import now
 from gateway.services import policy_replay
 from policy.models import Membership, Quota, SandboxPolicy
-from tests.builders.audit import make_event, make_view
+from tests.builders.audit import make_event, make_view, seal_events
 from tests.builders.catalog import make_grant, make_server, make_tool
 from tests.builders.holds import (
     make_approval,
@@ -38,7 +38,7 @@ def make_world() -> dict[str, Any]:
     tool = make_tool(server, name="list_orders")
     quota = Quota.objects.create(team=cast.team, metric="calls", window="day", limit=9)
     make_grant(cast.team, server)
-    return {
+    world = {
         "sink": make_file_sink().pk,
         "hold": make_hold().pk,
         "anonymous": None,
@@ -65,6 +65,8 @@ def make_world() -> dict[str, Any]:
             tool="crm.drop", require_gvisor=True, changed_at=AT
         ).pk,
     }
+    seal_events()
+    return world
 
 
 def _channel() -> dict[str, Any]:

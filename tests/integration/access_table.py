@@ -230,6 +230,9 @@ TABLE = (
     row("GET", "system", "S33333+"),
     # Audit
     row("GET", "audit", "S333+3+"),
+    row("GET", "audit", "S333+3+", query="export=evidence&period=all"),
+    row("GET", "verify", "S333+3+"),
+    row("POST", "verify_now", "S333+3+"),
     row("GET", "event", "S333+3+", uid="@event"),
     row("POST", "view_save", "S333+3+", body={"name": "n", "query": "q=a"}),
     row("POST", "view_remove", "S333+3+", pk="@view"),
@@ -363,4 +366,8 @@ TABLE = (
     row("GET", "api_report_approvals", "S333+3+"),
     row("GET", "api_report_outcomes", "S333+3+"),
     row("GET", "api_report_keys", "S333+3+"),
+    row("GET", "api_event_proof", "S333+3+", uid="@event"),
+    row("GET", "api_checkpoints", "S333+3+"),
+    row("GET", "api_consistency", "S333+3+", query="first=1&second=2"),
+    row("GET", "api_evidence", "S333+3+"),
 )  # fmt: skip
