@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from audit import tree
 from audit.anchors import anchor_file
@@ -98,7 +98,7 @@ def _run() -> None:
         try:
             full = sealer.seal(at=now()) == sealer.batch
             failures = 0
-        except DatabaseError as error:
+        except Error as error:
             failures += 1
             if failures == 1:
                 logger.warning("sealing waits for the database: %s", error)

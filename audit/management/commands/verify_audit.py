@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError
+from django.db import Error
 from django.utils.dateparse import parse_date, parse_datetime
 
 from audit.actor import SYSTEM
@@ -77,7 +77,7 @@ class Command(BaseCommand):
                 verification.keep(report, actor=SYSTEM, at=now(), recorded=True)
         except TollgateError as error:
             raise CommandError(error.message, returncode=COULD_NOT) from error
-        except (DatabaseError, OSError) as error:
+        except (Error, OSError) as error:
             text = f"could not verify: {error}".strip()
             raise CommandError(text, returncode=COULD_NOT) from error
         if options["json"]:
