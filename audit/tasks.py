@@ -14,7 +14,7 @@ def make_partitions() -> None:
 
 
 @shared_task(name="audit.verify")
-def verify(whole: bool = False) -> None:
+def verify(*, whole: bool = False) -> None:
     """Verify the trail, wholly or since the last time, and keep what was found."""
     basis, at = verification.basis(), now()
     look = verification.verify_whole if whole else verification.verify_since_last

@@ -1,7 +1,7 @@
 """Verifies the trail: wholly, since the last time, a stretch of it, or one event."""
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from audit.notes import Checkpoint as Head
 from audit.notes import Key
 from audit.services.record import record
 from audit.signing import NoKey, trusted_keys
+from audit.tombstones import dropped_on_record
 
 WHOLE, SINCE, RANGE, EVENT = "whole", "incremental", "range", "event"
 _LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
@@ -134,7 +135,7 @@ def _verify(
         walk.run(stop, checkpoints.signed(growing.size, stop, basis.trusted, report))
         report.sealed_at = end.at
     report.size = walk.good
-    presence.missing_events(walk, report, tombstones())
+    presence.missing_events(walk, report, dropped_on_record(basis.trusted))
     _still(walk, end, newest, head, report)
     if kind != RANGE:
         presence.beyond(newest.size if newest else 0, report)
@@ -178,11 +179,6 @@ def _still(
     if not checkpoints.goes_on(here, head):
         text = f"The first {here.size} events are not those of the newest checkpoint"
         report.add(Finding("rewritten", text, index=here.size))
-
-
-def tombstones() -> Collection[str]:
-    """Months that were dropped on record."""
-    return ()
 
 
 def keep(report: Report, *, actor: Actor, at: datetime, recorded: bool) -> Verification:

@@ -16,7 +16,7 @@ from audit.findings import ANCHORING, FAILED, INTEGRITY, PASSED, UNCHECKED, Repo
 from audit.merkle import Growing, leaf_hash
 from audit.models import Checkpoint, Event, Leaf
 from audit.notes import Checkpoint as Head
-from audit.notes import sign
+from audit.notes import sign, sign_text
 from audit.services import verification
 from audit.services.sealing import Sealer
 from audit.services.verification import Basis
@@ -308,6 +308,30 @@ def test_10_a_dropped_partition(two_months: Callable[[], Report], trail: Trail) 
     report = two_months()
     only(report, "partition")
     assert "All 20 events of 2026-12" in report.findings[0].text
+
+
+def test_a_month_dropped_on_record_is_no_finding_and_a_forged_record_is(
+    two_months: Callable[[], Report], trail: Trail
+) -> None:
+    assert two_months().passed
+
+    def drop(signer: FileSigner) -> None:
+        text = "tollgate audit tombstone\nmonth 2026-12\nevents 20\nleaves sha256 ab\n"
+        note = sign_text(text, [signer])
+        trail.attack(
+            "DELETE FROM audit_event WHERE at < '2027-01-01'",
+            "DELETE FROM audit_tombstone",
+            "INSERT INTO audit_tombstone (month, events, leaves, export_file, "  # noqa: S608
+            "export_sha256, at, by, reason, note) VALUES ('2026-12-01', 20, 'ab', 'f', "
+            f"'cd', now(), 'x', 'y', '{note}')",
+        )
+
+    drop(SEAL_KEY)
+    report = two_months()
+    assert report.passed
+    assert report.dropped == ["2026-12"]
+    drop(THIEF)
+    only(two_months(), "partition")
 
 
 def test_stored_nodes_that_were_changed(sealed: Trail) -> None:
