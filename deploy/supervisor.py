@@ -91,6 +91,7 @@ class Supervisor:
 
     def _environment(self, urls: Urls) -> dict[str, str]:
         return {
+            "TOLLGATE_ORGANISATION": "Example Company",
             **os.environ,
             "DATABASE_URL": urls.database_url,
             "TOLLGATE_OWNER_DATABASE_URL": urls.owner_database_url,

@@ -90,7 +90,9 @@ def keys(asked: Asked) -> Found:
                 for name, label in FINDINGS.items()
             ),
         ],
-        listing=InOrder(lambda: len(rows), lambda start, stop: rows[start:stop]),
+        listing=InOrder(
+            lambda: len(rows), lambda start, stop: rows[start:stop], lambda: rows
+        ),
         note=f"Only {MOST_KEYS:,} keys were looked at."
         if len(everything) >= MOST_KEYS
         else "",

@@ -3,7 +3,7 @@
 Pages, CSV, JSON, PDF and REST all show the same columns of the same rows.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -115,10 +115,11 @@ class ByKey(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class InOrder:
-    """Rows in an order of their own, that can be counted and cut."""
+    """Rows in an order of their own, that can be counted, cut, or read as a whole."""
 
     counted: Callable[[], int]
     cut: Callable[[int, int], list[Row]]
+    whole: Callable[[], Iterable[Row]]
 
     def count(self) -> int:
         return self.counted()
@@ -127,11 +128,8 @@ class InOrder:
         return self.cut(part.start or 0, part.stop)
 
     def rows(self) -> Iterator[Row]:
-        """All of them, in batches."""
-        start = 0
-        while batch := self.cut(start, start + _BATCH):
-            yield from batch
-            start += len(batch)
+        """All of them."""
+        yield from self.whole()
 
 
 @dataclass(frozen=True, slots=True)
