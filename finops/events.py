@@ -3,6 +3,13 @@
 from audit.registry import kind
 
 PRICE_SET = kind("price.set", "{actor} set the price of {target} to {amount}: {reason}")
+PRICES_BROUGHT_IN = kind(
+    "prices.brought_in",
+    "{actor} brought {prices} prices from {source} into the book: {reason}",
+    "ended",
+    "digest",
+)
+PRICES_EXPORTED = kind("prices.exported", "{actor} exported {rows} prices of the book")
 COSTS_EXPORTED = kind(
     "costs.exported",
     "{actor} exported costs: {filters}",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 
 
@@ -16,6 +16,8 @@ class Rate:
     amount: Decimal
     valid_from: datetime
     valid_to: datetime | None = None
+    daily_from: time | None = None
+    daily_to: time | None = None
 
     def applies(self, *, unit: str, at: datetime) -> bool:
         """Whether it prices this unit at that time; ``valid_to`` is excluded."""
@@ -23,7 +25,15 @@ class Rate:
             self.unit == unit
             and self.valid_from <= at
             and (self.valid_to is None or at < self.valid_to)
+            and (self.daily_from is None or self._in_hours(at))
         )
+
+    def _in_hours(self, at: datetime) -> bool:
+        start, end = self.daily_from, self.daily_to
+        if start is None or end is None:
+            return True
+        hour = at.astimezone(UTC).time()
+        return start <= hour < end if start < end else not end <= hour < start
 
 
 class PriceBook:
@@ -32,7 +42,8 @@ class PriceBook:
     def __init__(self, rates: Iterable[Rate]):
         self._exact: dict[str, list[Rate]] = {}
         self._prefixes: dict[str, list[Rate]] = {}
-        for rate in rates:
+        # A price of some hours comes before one of the whole day.
+        for rate in sorted(rates, key=lambda one: one.daily_from is None):
             if rate.sku.endswith("*"):
                 self._prefixes.setdefault(rate.sku[:-1], []).append(rate)
             else:

@@ -2,10 +2,12 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from finops.views import costs, prices
+from finops.views import costs, price_import, prices
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("costs/", costs.costs, name="costs"),
     path("costs/prices/", prices.prices, name="prices"),
+    path("costs/prices/import/", price_import.price_import, name="price_import"),
+    path("costs/prices/export/", price_import.price_export, name="price_export"),
     path("costs/prices/set/", prices.price_set, name="price_set"),
 ]

@@ -10,7 +10,9 @@ class Price(models.Model):
 
     ``valid_*`` say when the price applies, ``known_*`` when it stood in the book: a
     correction ends the knowledge of a row and never changes it. ``sku`` may end in
-    ``*``; the longest match wins.
+    ``*``; the longest match wins. ``daily_*`` bound a price to hours of the day (UTC,
+    the end excluded, past midnight where it is the smaller): it wins over a price
+    without.
     """
 
     sku = models.CharField(max_length=200)
@@ -19,6 +21,8 @@ class Price(models.Model):
     currency = models.CharField(max_length=3)
     valid_from = models.DateTimeField()
     valid_to = models.DateTimeField(null=True, blank=True)
+    daily_from = models.TimeField(null=True, blank=True)
+    daily_to = models.TimeField(null=True, blank=True)
     known_from = models.DateTimeField()
     known_to = models.DateTimeField(null=True, blank=True)
     source = models.CharField(max_length=100)
@@ -29,7 +33,24 @@ class Price(models.Model):
             models.UniqueConstraint(
                 fields=["sku", "unit", "currency", "valid_from"],
                 name="price_known_once",
-                condition=models.Q(known_to=None),
+                condition=models.Q(known_to=None, daily_from=None),
+            ),
+            models.UniqueConstraint(
+                fields=[
+                    "sku",
+                    "unit",
+                    "currency",
+                    "valid_from",
+                    "daily_from",
+                    "daily_to",
+                ],
+                name="price_hours_known_once",
+                condition=models.Q(known_to=None, daily_from__isnull=False),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(daily_from=None, daily_to=None)
+                | models.Q(daily_from__isnull=False, daily_to__isnull=False),
+                name="price_hours_whole",
             ),
             models.CheckConstraint(
                 condition=models.Q(amount__gte=0), name="price_not_negative"

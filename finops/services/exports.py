@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.http import StreamingHttpResponse
 
@@ -12,8 +13,10 @@ from audit.services.record import record
 from core.errors import Invalid
 from core.exports import respond
 from core.period import Period
-from finops import events
+from finops import events, price_csv
 from finops.selectors.breakdown import Breakdown
+from finops.selectors.prices import known_prices
+from finops.services.prices import line_of
 
 COLUMNS = (
     "cost",
@@ -70,6 +73,25 @@ def export_breakdown(
         form=form,
         columns=(report.dimension, *COLUMNS),
         rows=_rows(report, period),
+    )
+
+
+@transaction.atomic
+def export_prices(*, actor: Actor, at: datetime) -> StreamingHttpResponse:
+    """What stands in the price book, as CSV that can be brought in again."""
+    lines = [line_of(price) for price in known_prices()]
+    record(
+        events.PRICES_EXPORTED,
+        actor=actor,
+        at=at,
+        target=Target("prices", settings.CURRENCY, "Price book"),
+        payload={"rows": len(lines)},
+    )
+    return respond(
+        name=f"prices-{settings.CURRENCY.lower()}-{at:%Y%m%d}",
+        form="csv",
+        columns=price_csv.COLUMNS,
+        rows=[price_csv.row_of(line, settings.CURRENCY) for line in lines],
     )
 
 

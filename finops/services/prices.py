@@ -1,21 +1,24 @@
 """Changes the price book, and keeps a copy of it in each process."""
 
-import re
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
 
 from audit.actor import SYSTEM, Actor, Target
 from audit.services.record import record
 from core.errors import Invalid
 from core.models import raise_revision
+from core.reasons import reason_given
 from finops import events
 from finops.models import Price
 from finops.price_book import PriceBook, Rate
+from finops.price_plan import Line, Plan, plan
+from finops.price_rules import fault_of
 
 PRICES = "prices"
 # The id beside the revision tells apart a book whose change was rolled back: numbers
@@ -24,7 +27,6 @@ _STAMP = """
 SELECT coalesce((SELECT number FROM core_revision WHERE name = 'prices'), 0),
        coalesce((SELECT max(id) FROM finops_price), 0)
 """
-_SKU = re.compile(r"^[a-z]+/([A-Za-z0-9_.:/-]+\*?|\*)$")
 _BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
 _DEFAULTS = (
     ("tokens/definitions", "Tokens", "0.000003"),
@@ -63,7 +65,16 @@ def current_book() -> PriceBook:
 def _read_book() -> PriceBook:
     known = Price.objects.filter(known_to=None, currency=settings.CURRENCY)
     return PriceBook(
-        Rate(row.pk, row.sku, row.unit, row.amount, row.valid_from, row.valid_to)
+        Rate(
+            id=row.pk,
+            sku=row.sku,
+            unit=row.unit,
+            amount=row.amount,
+            valid_from=row.valid_from,
+            valid_to=row.valid_to,
+            daily_from=row.daily_from,
+            daily_to=row.daily_to,
+        )
         for row in known.order_by("-valid_from", "-pk")
     )
 
@@ -88,23 +99,18 @@ def set_price(
     """
     _check(sku=sku, unit=unit, amount=amount, reason=reason)
     raise_revision(PRICES)  # its row lock makes changes of the book take turns
-    known = Price.objects.filter(
-        sku=sku, unit=unit, currency=settings.CURRENCY, known_to=None
-    )
-    later = known.filter(valid_from__gt=valid_from).order_by("valid_from").first()
-    open_then = Q(valid_to=None) | Q(valid_to__gt=valid_from)
-    before = known.filter(open_then, valid_from__lte=valid_from).first()
-    if before:
-        _end_knowledge(before, valid_from=valid_from, at=at)
-    price = Price.objects.create(
+    line = Line(sku, unit, amount, valid_from, source=source)
+    standing = _standing([line])
+    before = next((one for one in standing if _holds(one, line)), None)
+    # A price that is set again as it stands is known anew, with its reason.
+    _write(plan(standing, [line], again=True), at=at)
+    price = Price.objects.get(
         sku=sku,
         unit=unit,
-        amount=amount,
         currency=settings.CURRENCY,
+        known_to=None,
+        daily_from=None,
         valid_from=valid_from,
-        valid_to=later.valid_from if later else None,
-        known_from=at,
-        source=source,
     )
     record(
         events.PRICE_SET,
@@ -112,13 +118,63 @@ def set_price(
         at=at,
         target=Target("price", sku, sku),
         before=_as_dict(before) if before else None,
-        after=_as_dict(price),
+        after=_as_dict(line_of(price)),
         payload={
             "amount": f"{amount:f} {price.currency} a {unit}",
             "reason": reason.strip(),
         },
     )
     return price
+
+
+def preview(lines: Sequence[Line]) -> Plan:
+    """What bringing these prices into the book would change now."""
+    return plan(_standing(lines), lines)
+
+
+def digest_of(found: Plan) -> str:
+    """Names a plan, so that only what was looked at is brought in."""
+    text = repr((found.ended, found.added))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@transaction.atomic
+def bring_in(
+    *,
+    lines: Sequence[Line],
+    source: str,
+    reason: str,
+    actor: Actor,
+    at: datetime,
+    looked_at: str = "",
+) -> Plan:
+    """Bring prices into the book, all or none, and return what that changed.
+
+    ``looked_at`` is the digest of the plan that the person saw. Raises Invalid, also
+    where the book has changed since. Prices that stand already change nothing.
+    """
+    why = reason_given(reason)
+    raise_revision(PRICES)
+    found = preview(lines)
+    if looked_at and looked_at != digest_of(found):
+        raise Invalid("The price book has changed since: look at the difference again.")
+    if not found.added:
+        return found
+    _write(found, at=at)
+    record(
+        events.PRICES_BROUGHT_IN,
+        actor=actor,
+        at=at,
+        target=Target("prices", settings.CURRENCY, "Price book"),
+        payload={
+            "source": source,
+            "prices": len(found.changes),
+            "ended": len(found.ended),
+            "digest": digest_of(found),
+            "reason": why,
+        },
+    )
+    return found
 
 
 def ensure_default_prices(*, at: datetime, actor: Actor = SYSTEM) -> int:
@@ -143,42 +199,69 @@ def ensure_default_prices(*, at: datetime, actor: Actor = SYSTEM) -> int:
     return len(missing)
 
 
-def _end_knowledge(price: Price, *, valid_from: datetime, at: datetime) -> None:
-    """Replace what was known of ``price`` by its part before ``valid_from``."""
-    Price.objects.filter(pk=price.pk).update(known_to=at)
-    if price.valid_from < valid_from:
-        Price.objects.create(
-            sku=price.sku,
-            unit=price.unit,
-            amount=price.amount,
-            currency=price.currency,
-            valid_from=price.valid_from,
-            valid_to=valid_from,
+def line_of(price: Price) -> Line:
+    """A row of the book as a line."""
+    return Line(
+        sku=price.sku,
+        unit=price.unit,
+        amount=price.amount,
+        valid_from=price.valid_from,
+        valid_to=price.valid_to,
+        daily_from=price.daily_from,
+        daily_to=price.daily_to,
+        source=price.source,
+        id=price.pk,
+    )
+
+
+def _standing(lines: Sequence[Line]) -> list[Line]:
+    """What is known now of the SKUs of ``lines``."""
+    known = Price.objects.filter(
+        known_to=None,
+        currency=settings.CURRENCY,
+        sku__in={line.sku for line in lines},
+    )
+    return [line_of(price) for price in known.order_by("valid_from", "pk")]
+
+
+def _holds(line: Line, other: Line) -> bool:
+    """Whether a line is in force at the start of another of its slot."""
+    start = other.valid_from
+    return line.slot == other.slot and (
+        line.valid_from <= start and (line.valid_to is None or start < line.valid_to)
+    )
+
+
+def _write(found: Plan, *, at: datetime) -> None:
+    Price.objects.filter(pk__in=[line.id for line in found.ended]).update(known_to=at)
+    Price.objects.bulk_create(
+        Price(
+            sku=line.sku,
+            unit=line.unit,
+            amount=line.amount,
+            currency=settings.CURRENCY,
+            valid_from=line.valid_from,
+            valid_to=line.valid_to,
+            daily_from=line.daily_from,
+            daily_to=line.daily_to,
             known_from=at,
-            source=price.source,
+            source=line.source,
         )
+        for line in found.added
+    )
 
 
 def _check(*, sku: str, unit: str, amount: Decimal, reason: str) -> None:
-    if not _SKU.match(sku) or len(sku) > 200:
-        raise Invalid(
-            f"{sku!r} is no SKU: write area/name, such as tokens/result or tool/crm.*; "
-            "a * may stand at the end only."
-        )
-    if not unit.strip() or len(unit) > 20:
-        raise Invalid("Name the unit, such as Tokens, Requests or Seconds.")
-    if not amount.is_finite() or not 0 <= amount < 10**12:
-        raise Invalid("A price is a number from 0 up.")
-    if amount != round(amount, 12):
-        raise Invalid("A price has at most 12 decimal places.")
+    if fault := fault_of(sku=sku, unit=unit, amount=amount):
+        raise Invalid(fault)
     if len(reason.strip()) < 3:
         raise Invalid("Say why the price changes: the reason is kept in the trail.")
 
 
-def _as_dict(price: Price) -> dict[str, str]:
+def _as_dict(price: Line) -> dict[str, str]:
     return {
         "amount": f"{price.amount:f}",
-        "currency": price.currency,
+        "currency": settings.CURRENCY,
         "unit": price.unit,
         "valid_from": price.valid_from.isoformat(),
         "valid_to": price.valid_to.isoformat() if price.valid_to else "",

@@ -174,6 +174,9 @@ TABLE = (
     # Costs
     row("GET", "costs", "S++++++"),
     row("GET", "prices", "S++++++"),
+    row("GET", "price_import", "S3333++"),
+    row("POST", "price_import", "S3333++", body={"text": "sku"}),
+    row("GET", "price_export", "S++++++"),
     row("POST", "price_set", "S3333++", body={"sku": "sandbox/cpu", "amount": "1"}),
     # Settings
     row("GET", "teams", "S++++3+"),
