@@ -127,8 +127,12 @@ def test_every_kind_of_event_is_privileged_or_known_to_be_everyday() -> None:
     assert privileged() == set(known()) - EVERYDAY
     acts = ("given", "taken", "set", "published", "revoked", "created", "removed")
     grave = {name for name in known() if name.endswith(acts)}
-    # A draft decides nothing, and a tool is removed by its server.
-    assert grave & EVERYDAY == {"policy.draft_created", "tool.removed"}
+    # Views and drafts decide nothing, and a tool is removed by its server.
+    assert grave & EVERYDAY == {
+        "audit.view_removed",
+        "policy.draft_created",
+        "tool.removed",
+    }
     assert {area_of(name) for name in privileged()} <= set(AREAS)
 
 
