@@ -12,6 +12,8 @@ from audit.query import QueryError, Term, Terms, moment
 from audit.query import Value as Asked
 
 _PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]+")
+# What stands between words, to PostgreSQL.
+_GAP = "[^[:alnum:]]"
 _UID = re.compile(r"evt_[0-9a-z]+")
 _KIND = re.compile(r"[a-z_]+")
 # Fields that are indexed as words, in the order of the index ``event_words``.
@@ -62,11 +64,21 @@ def condition(terms: Terms, *, zone: str, at: datetime) -> Q:
     return whole
 
 
-def words(text: str, *, prefix: bool = False) -> _Has:
-    """That an event has these words, one after the other; ``prefix``: or begins so."""
-    plain = _PUNCTUATION.sub(" ", text).strip()
-    asked = f"'{plain}'" + ":*" * prefix
-    return _Has(_Document(*(F(field) for field in WORD_FIELDS)), _Words(Value(asked)))
+def words(text: str, *, prefix: bool = False) -> Q:
+    """That an event has these words, one after the other; ``prefix``: or begins so.
+
+    All words are found by the index. That they stand next to each other is looked at
+    in the text: an index without places would have each row parsed again.
+    """
+    found = _PUNCTUATION.sub(" ", text).split()
+    asked = " & ".join(f"'{word}'" for word in found) + ":*" * prefix
+    document = _Document(*(F(field) for field in WORD_FIELDS))
+    has = Q(_Has(document, _Words(Value(asked))))
+    if len(found) < 2:
+        return has
+    end = "" if prefix else f"({_GAP}|$)"
+    phrase = f"(^|{_GAP}){f'{_GAP}+'.join(found)}{end}"
+    return has & (Q(summary__iregex=phrase) | Q(actor_label__iregex=phrase))
 
 
 def _one(qualifier: str, value: Asked, zone: str, at: datetime) -> Q:
@@ -94,7 +106,7 @@ def actor(value: Asked) -> Q:
     if ":" in value.text or not any(map(str.isalnum, value.text)):
         return column("actor_id", value)
     named = Q(actor_label__icontains=value.text)
-    named &= Q(words(value.text, prefix=value.prefix))
+    named &= words(value.text, prefix=value.prefix)
     return column("actor_id", Asked(f"user:{value.text}", value.prefix)) | named
 
 
@@ -106,7 +118,7 @@ def by_actor(text: str) -> Q:
 def _text(value: Asked) -> Q:
     if _UID.fullmatch(value.text) and not value.prefix:
         return Q(uid=value.text)
-    return Q(words(value.text, prefix=value.prefix))
+    return words(value.text, prefix=value.prefix)
 
 
 def _server(value: Asked) -> Q:

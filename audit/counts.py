@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
+from psycopg.errors import QueryCanceled
 
 from audit.models import Event
 
 MOST_COUNTED = 10_000
+PATIENCE_MS = 1_000
+_LIMIT = "SELECT set_config('statement_timeout', %s, true)"
 _SAMPLE = 20_000
 _MOST_BARS = 60
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -65,12 +68,26 @@ class Counts:
         return f"{self.total:,}{'+' if self.more else ''}"
 
 
-def counts(events: QuerySet[Event], *, start: datetime, end: datetime) -> Counts:
+def counts(events: QuerySet[Event], *, start: datetime, end: datetime) -> Counts | None:
     """Facets and histogram of ``events``, which lie between ``start`` and ``end``.
 
     Exact up to ``MOST_COUNTED`` events. Beyond that facets count the newest of them,
-    and the histogram is an estimate from a sample of the table's pages.
+    and the histogram is an estimate from a sample of the table's pages. None if that
+    takes longer than ``PATIENCE_MS``: what is found is spread too thinly.
     """
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_LIMIT, [f"{PATIENCE_MS}ms"])
+            found = _counts(events, start, end)
+            cursor.execute(_LIMIT, ["0"])
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        return None
+    return found
+
+
+def _counts(events: QuerySet[Event], start: datetime, end: datetime) -> Counts:
     width = bar_width(start, end)
     origin = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     columns = (*FACETS.values(), "actor_label", "at")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -82,6 +82,12 @@ def history(
         NOT_A_CALL, target_kind=kind, target_id=target[:120], name__startswith=name
     )
     return list(events.order_by("-at", "-pk")[:most])
+
+
+def denials(rights: Rights, *, since: datetime, most: int) -> int:
+    """How many refusals there were since then, counted no further than ``most``."""
+    denied = visible_events(rights).filter(decision=DENY, at__gte=since)
+    return denied.order_by("-at", "-pk")[:most].count()
 
 
 def saved_views(owner: str) -> list[SavedView]:

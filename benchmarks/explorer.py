@@ -59,7 +59,7 @@ def use(count: int) -> None:
     """Connect to the trail of ``count`` events; made where it is not there yet."""
     name = f"explorer_{count}"
     with psycopg.connect(settings.DATABASE_URL, autocommit=True) as server:
-        asked = "SELECT FROM pg_database WHERE datname = %s"
+        asked = "SELECT 1 FROM pg_database WHERE datname = %s"
         if not server.execute(asked, [name]).fetchone():
             server.execute(f'CREATE DATABASE "{name}"')
     connection.close()

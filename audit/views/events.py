@@ -112,6 +112,8 @@ def _counted(request: SignedIn, found: EventFilter, at: datetime) -> dict[str, A
         return {}
     start, end = found.window(at)
     counted = counts(found.qs, start=start, end=end)
+    if counted is None:
+        return {"too_thin": True}
     return {
         "counts": counted,
         "facets": facets(request, counted, found.terms),

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 from django.urls import reverse
 
+from audit.selectors import denials
 from finops.models import RunFact
 from finops.selectors.prices import unrated
 from finops.selectors.scope import Scope
@@ -16,6 +17,7 @@ from gateway.selectors.outcomes import count_open
 from gateway.selectors.runs import visible_runs
 from policy.access import (
     APPROVALS_DECIDE,
+    AUDIT_READ,
     CATALOG_ADMIN,
     CATALOG_READ,
     COSTS_READ,
@@ -30,6 +32,7 @@ from policy.models import ApiKey
 from policy.quota_selectors import tight
 
 _UNRATED_DAYS = 30
+_MOST_DENIED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Step:
 def todo(access: Access, *, at: datetime) -> tuple[Todo, ...]:
     """What waits for this person, the urgent first; nothing that is done."""
     found = [*_decisions(access, at), *_servers(access), *_failed(access, at)]
-    found += _quotas(access, at)
+    found += [*_quotas(access, at), *_denied(access, at)]
     found += [*_effects(access), *_unrated(access, at)]
     return tuple(item for item in found if item.count)
 
@@ -99,6 +102,16 @@ def _quotas(access: Access, at: datetime) -> Iterator[Todo]:
         count = tight(access, at=at)
         text = _plural(count, "quota is near its limit", "quotas near their limit")
         yield Todo(count, text, f"{reverse('quotas')}?state=near", urgent=True)
+
+
+def _denied(access: Access, at: datetime) -> Iterator[Todo]:
+    """What was refused in a day, for people who read the trail; counted up to 1,000."""
+    if access.may(AUDIT_READ):
+        since = at - timedelta(days=1)
+        count = denials(access, since=since, most=_MOST_DENIED)
+        more = " or more" if count == _MOST_DENIED else ""
+        text = f"{_plural(count, 'refusal', 'refusals')}{more} in the last 24 hours"
+        yield Todo(count, text, f"{reverse('audit')}?q=decision%3Adeny&period=24h")
 
 
 def _effects(access: Access) -> Iterator[Todo]:

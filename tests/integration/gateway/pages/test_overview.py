@@ -9,6 +9,7 @@ from django.urls import reverse
 from core.clock import now
 from policy.models import Quota, QuotaUse
 from policy.quota import window_of
+from tests.builders.audit import make_event
 from tests.builders.catalog import make_server, make_tool
 from tests.builders.finops import make_fact, make_usage
 from tests.builders.identity import Cast
@@ -131,3 +132,22 @@ def test_the_page_costs_the_same_queries_with_more_runs(
             make_run(at=now())
         counts.append(queries_of(client, PATH))
     assert counts[0] == counts[1] <= 22
+
+
+def test_refusals_of_a_day_are_told_to_who_reads_the_trail(
+    cast: Cast, browse: Browse
+) -> None:
+    text = "refusals in the last 24 hours"
+    make_event(at=now() - timedelta(days=2), decision="deny")
+    for _ in range(2):
+        make_event(at=now(), decision="deny")
+    make_event(at=now(), decision="allow")
+    (found,) = [
+        item
+        for item in browse(cast.auditor).get(PATH).context["todo"]
+        if item.text == text
+    ]
+    assert found.count == 2
+    page = browse(cast.auditor).get(found.url).context["page"]
+    assert [event.decision for event in page.rows] == ["deny", "deny"]
+    assert text not in str(browse(cast.member).get(PATH).context["todo"])
