@@ -34,7 +34,7 @@ WHERE l.event_at >= %s AND l.event_at < %s AND l.index > %s ORDER BY l.index LIM
 
 
 @dataclass(slots=True)
-class _Leaves:
+class Leaves:
     """What the leaves that passed come to."""
 
     events: int = 0
@@ -61,10 +61,10 @@ def export_month(
         raise Invalid(f"{month:%Y-%m} is not over: export it when it is.")
     folder = folder or Path(settings.AUDIT_EXPORT_DIR)
     path = folder / f"audit-{month:%Y-%m}.jsonl.gz"
-    leaves = _Leaves()
+    leaves = Leaves()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        digest, size = _write(path, _lines(month, leaves))
+        digest, size = _write(path, sealed_lines(month, leaves))
     except OSError as error:
         raise Invalid(f"The export {path} cannot be written: {error}.") from error
     present = Event.objects.filter(at__gte=start, at__lt=end).count()
@@ -94,7 +94,8 @@ def export_month(
     return made
 
 
-def _lines(month: date, leaves: _Leaves) -> Iterator[bytes]:
+def sealed_lines(month: date, leaves: Leaves) -> Iterator[bytes]:
+    """A month's sealed events, one line each; ``leaves`` counts them on the way."""
     start, end = bounds(month)
     while True:
         with connection.cursor() as cursor:

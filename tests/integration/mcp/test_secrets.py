@@ -9,11 +9,16 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 
+from audit.digests import digest_of
+from audit.models import Event
+from audit.services.retention import Leaves, sealed_lines
+from audit.services.sealing import seal_waiting
 from core.clock import now
 from core.models import Revision, raise_revision
 from deploy.probes import answers, free_port
 from gateway.connectors.pool import UpstreamPool
 from gateway.models import Server, Tool
+from gateway.selectors.audit_reports import REPORTS
 from gateway.services import catalog, sync
 from policy.models import Environment
 from tests.builders.catalog import make_grant, make_server, make_tool
@@ -42,6 +47,14 @@ PATHS = (
     "/catalog/tools/leaky/sign_in/",
     "/runs/",
     "/audit/",
+    "/audit/?period=all&export=csv",
+    "/audit/?period=all&export=json",
+    "/audit/sinks/",
+    "/audit/retention/",
+    "/audit/reports/",
+    *(f"/audit/reports/{one.slug}/?export=csv" for one in REPORTS),
+    "/api/v1/audit/events/",
+    "/api/v1/runs/",
     "/costs/",
     "/settings/keys/",
     "/settings/teams/vault/",
@@ -176,7 +189,15 @@ def test_no_row_of_the_database_holds_one(world: World, told: Told) -> None:
 
 def test_no_page_shows_one(world: World, told: Told) -> None:
     cookies = {settings.SESSION_COOKIE_NAME: told.session}
-    paths = [*PATHS, *(f"/runs/{run}/" for run in told.runs)]
+    with world.stack.database():
+        uids = list(Event.objects.order_by("-pk").values_list("uid", flat=True)[:60])
+    paths = [
+        *PATHS,
+        *(f"/runs/{run}/" for run in told.runs),
+        *(f"/api/v1/runs/{run}/" for run in told.runs),
+        *(f"/audit/{uid}/" for uid in uids),
+        *(f"/api/v1/audit/events/{uid}/" for uid in uids),
+    ]
     with httpx2.Client(
         base_url=world.stack.url, cookies=cookies, timeout=30, follow_redirects=True
     ) as browser:
@@ -185,6 +206,22 @@ def test_no_page_shows_one(world: World, told: Told) -> None:
             assert page.status_code == 200, path
             assert "Sign in" not in page.text[:2_000], path
             assert found_in(page.text, told) == [], path
+
+
+def test_no_export_of_the_sealed_trail_holds_one(world: World, told: Told) -> None:
+    at = now()
+    with world.stack.database():
+        seal_waiting(at=at)
+        month = at.date().replace(day=1)
+        lines = list(sealed_lines(month, Leaves()))
+        assert len(lines) >= Event.objects.filter(run__in=told.runs).count() > 10
+    assert found_in(b"".join(lines).decode(), told) == []
+
+
+def test_an_argument_can_be_found_by_its_digest_alone(world: World, told: Told) -> None:
+    with world.stack.database():
+        found = Event.objects.filter(body__contains=digest_of(PASSWORD))
+        assert {one.tool for one in found} == {"leaky.sign_in", "leaky.note"}
 
 
 def test_no_log_holds_one(world: World, told: Told) -> None:
