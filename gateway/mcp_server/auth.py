@@ -15,6 +15,7 @@ from audit.services.record import DENY, record
 from core.clock import now
 from core.errors import Denied, TollgateError, Unavailable
 from core.ids import new_id
+from core.trace import trace_id_of
 from gateway import events
 from gateway.mcp_server.threads import in_thread
 from policy import scopes
@@ -88,6 +89,9 @@ class KeyGuard:
                 at=now(),
                 address=_address(scope),
                 request_id=new_id("req"),
+                trace_id=trace_id_of(
+                    headers.get(b"traceparent", b"").decode("latin-1")
+                ),
             )
         except Unavailable:
             raise
@@ -128,11 +132,13 @@ class KeyGuard:
 
 
 def _authenticate(
-    *, text: str, at: datetime, address: str, request_id: str
+    *, text: str, at: datetime, address: str, request_id: str, trace_id: str
 ) -> Principal:
     personal = text.startswith(personal_keys.PREFIX)
     known = personal_keys.authenticate if personal else keys.authenticate
-    return known(text=text, at=at, address=address, request_id=request_id)
+    return known(
+        text=text, at=at, address=address, request_id=request_id, trace_id=trace_id
+    )
 
 
 def _address(scope: Scope) -> str:

@@ -165,6 +165,7 @@ class Endpoint:
     ) -> Run:
         """Queue the script, or the direct call of a tool."""
         await self._admit(principal, params)
+        principal = tools.traced(principal, params.meta)
         name, arguments = params.name, params.arguments or {}
         model = tools.model_in(params.meta)
         if name == EXECUTE["name"]:

@@ -1,6 +1,7 @@
 """What the endpoint's tools do: search, get_schema, execute, get_run, direct calls."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from audit.services.record import DENY, record
 from core.clock import now
 from core.errors import Denied, Invalid, NotFound
 from core.ids import new_id
+from core.trace import trace_id_of
 from finops.models import UsageEvent
 from finops.services.metering import Payer, Usage, book
 from gateway import events
@@ -98,6 +100,16 @@ def submit_direct(
         model=model,
         at=now(),
     )
+
+
+def traced(principal: Principal, meta: Mapping[str, Any] | None) -> Principal:
+    """The principal with the trace of a request's ``_meta``, where it names one.
+
+    SEP-414: it comes before the transport's header, since it is nearer to the agent.
+    """
+    said = (meta or {}).get("traceparent")
+    trace = trace_id_of(said) if isinstance(said, str) else ""
+    return replace(principal, trace_id=trace) if trace else principal
 
 
 def model_in(meta: Mapping[str, Any] | None) -> str:

@@ -91,6 +91,7 @@ class Run(models.Model):
     scopes = models.JSONField(default=list)
     request_id = models.CharField(max_length=60, blank=True)
     address = models.CharField(max_length=60, blank=True)
+    trace_id = models.CharField(max_length=32, blank=True, default="")
     model = models.CharField(max_length=100, blank=True)
 
     language = models.CharField(max_length=20)

@@ -163,6 +163,7 @@ def _create_run(
         scopes=list(principal.scopes),
         request_id=principal.request_id,
         address=principal.address,
+        trace_id=principal.trace_id,
         model=model,
         submitted_by=on_behalf_of.id if on_behalf_of else "",
         code_sha256=hashlib.sha256(fields.get("code", "").encode()).hexdigest(),
@@ -260,4 +261,5 @@ def principal_of(run: Run) -> Principal:
         key=run.key,
         address=run.address,
         request_id=run.request_id,
+        trace_id=run.trace_id,
     )

@@ -24,6 +24,7 @@ class KeyAuthentication(BaseAuthentication):
             at=now(),
             address=str(request.META.get("REMOTE_ADDR", "")),
             request_id=getattr(request, "request_id", ""),
+            trace_id=getattr(request, "trace_id", ""),
         )
         return AnonymousUser(), principal
 

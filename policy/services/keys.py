@@ -172,14 +172,16 @@ def revoke_key(*, key_id: int, reason: str, actor: Actor, at: datetime) -> ApiKe
 
 
 def authenticate(
-    *, text: str, at: datetime, address: str, request_id: str
+    *, text: str, at: datetime, address: str, request_id: str, trace_id: str = ""
 ) -> Principal:
     """The principal a bearer key stands for.
 
     Raises KeyRefused, with the refusal on record.
     """
     key = accepted(text, _found, at=at, address=address, request_id=request_id)
-    return principal_of(key).seen_from(address=address, request_id=request_id)
+    return principal_of(key).seen_from(
+        address=address, request_id=request_id, trace_id=trace_id
+    )
 
 
 def accepted(

@@ -77,7 +77,7 @@ def revoke(*, key_id: int, user: User, actor: Actor, at: datetime) -> PersonalKe
 
 
 def authenticate(
-    *, text: str, at: datetime, address: str, request_id: str
+    *, text: str, at: datetime, address: str, request_id: str, trace_id: str = ""
 ) -> Principal:
     """The person a personal key stands for.
 
@@ -98,6 +98,7 @@ def authenticate(
         key=key.prefix,
         address=address,
         request_id=request_id,
+        trace_id=trace_id,
     )
 
 
