@@ -9,6 +9,14 @@ PRICES_BROUGHT_IN = kind(
     "ended",
     "digest",
 )
+USAGE_RERATED = kind(
+    "usage.rerated",
+    "{actor} priced {rows} quantities anew ({change}): {reason}",
+    "before",
+    "after",
+    "start",
+    "end",
+)
 PRICES_EXPORTED = kind("prices.exported", "{actor} exported {rows} prices of the book")
 COSTS_EXPORTED = kind(
     "costs.exported",

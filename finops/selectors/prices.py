@@ -1,9 +1,11 @@
 """The price book as people read it."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Count, Max, Min, QuerySet, Sum
 
 from finops.models import Price, UsageEvent
 
@@ -29,6 +31,46 @@ def state(price: Price, *, at: datetime) -> str:
     if price.valid_to and price.valid_to <= at:
         return "past"
     return "in force"
+
+
+@dataclass(frozen=True, slots=True)
+class Unrated:
+    """What is booked of a SKU without a price, and since when."""
+
+    sku: str
+    unit: str
+    quantity: Decimal
+    events: int
+    since: datetime
+    newest: datetime
+
+    @property
+    def quantity_text(self) -> str:
+        """The quantity without trailing zeros."""
+        return f"{self.quantity.normalize():,f}"
+
+
+def unrated_skus(
+    teams: frozenset[str] | None, *, since: datetime
+) -> tuple[Unrated, ...]:
+    """The SKUs that lacked a price since then, those of most quantities first."""
+    found = UsageEvent.objects.standing().filter(cost=None, at__gte=since)
+    if teams is not None:
+        found = found.filter(team__in=teams)
+    rows = found.values("sku", "unit").annotate(
+        total=Sum("quantity"), events=Count("pk"), first=Min("at"), newest=Max("at")
+    )
+    return tuple(
+        Unrated(
+            sku=row["sku"],
+            unit=row["unit"],
+            quantity=row["total"],
+            events=row["events"],
+            since=row["first"],
+            newest=row["newest"],
+        )
+        for row in rows.order_by("-events", "sku", "unit")
+    )
 
 
 def unrated(teams: frozenset[str] | None, *, since: datetime) -> int:

@@ -130,7 +130,7 @@ def _unrated(access: Access, at: datetime) -> Iterator[Todo]:
         since = at - timedelta(days=_UNRATED_DAYS)
         count = unrated(access.teams_for(COSTS_READ), since=since)
         text = _plural(count, "quantity", "quantities")
-        url = f"{reverse('costs')}?by=sku"
+        url = reverse("unrated")
         yield Todo(count, f"{text} of the last 30 days without a price", url)
 
 

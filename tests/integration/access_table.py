@@ -177,6 +177,9 @@ TABLE = (
     row("GET", "price_import", "S3333++"),
     row("POST", "price_import", "S3333++", body={"text": "sku"}),
     row("GET", "price_export", "S++++++"),
+    row("GET", "unrated", "S++++++"),
+    row("GET", "rerate", "S3333++"),
+    row("POST", "rerate", "S3333++", body={"first": "2026-11-01"}),
     row("POST", "price_set", "S3333++", body={"sku": "sandbox/cpu", "amount": "1"}),
     # Settings
     row("GET", "teams", "S++++3+"),

@@ -1,0 +1,186 @@
+"""Prices booked usage anew: takes rows back and books them again, never changes one."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Max
+
+from audit.actor import Actor, Target
+from audit.services.record import record
+from core.errors import Invalid
+from core.models import Revision
+from core.money import total
+from core.reasons import reason_given
+from finops import events
+from finops.models import UsageEvent
+from finops.models.ledger import Ledger
+from finops.price_book import PriceBook
+from finops.rerate import Moved, cost_at, moved
+from finops.services.prices import PRICES, current_book
+
+BATCH = 1000
+_FACTS = """
+UPDATE finops_runfact f SET cost = f.cost + d.cost, unrated = f.unrated + d.unrated
+FROM jsonb_to_recordset(%s::jsonb) AS d (run text, cost numeric, unrated int)
+WHERE f.run = d.run AND f.currency = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which usage to price anew; ``sku`` may end in ``*``, "" is every SKU."""
+
+    start: datetime
+    end: datetime
+    sku: str = ""
+
+    def rows(self) -> Ledger:
+        """The rows that stand, in the booking currency."""
+        found = UsageEvent.objects.standing().filter(
+            at__gte=self.start, at__lt=self.end, currency=settings.CURRENCY
+        )
+        if self.sku.endswith("*"):
+            return found.filter(sku__startswith=self.sku[:-1])
+        return found.filter(sku=self.sku) if self.sku else found
+
+
+def preview(wanted: Wanted) -> tuple[Moved, ...]:
+    """What pricing anew would change now, by SKU; nothing is written."""
+    _check(wanted)
+    book = current_book()
+    rows = wanted.rows().only("sku", "unit", "at", "quantity", "cost")
+    return moved(
+        (row.sku, row.cost, after)
+        for row in rows.iterator(chunk_size=BATCH)
+        if (after := cost_at(book, row)) != row.cost
+    )
+
+
+def rerate(
+    *, wanted: Wanted, reason: str, actor: Actor, at: datetime, batch: int = BATCH
+) -> tuple[Moved, ...]:
+    """Price ``wanted`` at the book of now; returns what changed by SKU.
+
+    Each batch is one transaction with its audit event: rows whose cost differs are
+    taken back and booked again at the time they happened, and the facts of their runs
+    follow. Stopping half-way leaves whole batches, and running it again does the rest;
+    what costs the same is left alone. Raises Invalid.
+    """
+    _check(wanted)
+    why = reason_given(reason)
+    newest = wanted.rows().aggregate(newest=Max("pk"))["newest"] or 0
+    changes: list[tuple[str, Decimal | None, Decimal | None]] = []
+    last = 0
+    while last < newest:
+        last, done = _batch(wanted, last, newest, batch, why, actor, at)
+        changes += done
+    return moved(changes)
+
+
+@transaction.atomic
+def _batch(
+    wanted: Wanted,
+    last: int,
+    newest: int,
+    size: int,
+    reason: str,
+    actor: Actor,
+    at: datetime,
+) -> tuple[int, list[tuple[str, Decimal | None, Decimal | None]]]:
+    # Changes of the book take this lock too: it stands still, and two take turns.
+    Revision.objects.get_or_create(pk=PRICES)
+    Revision.objects.select_for_update().get(pk=PRICES)
+    book = current_book()
+    found = wanted.rows().filter(pk__gt=last, pk__lte=newest).order_by("pk")
+    rows = list(found[:size])
+    if not rows:
+        return newest, []
+    pairs = [
+        (row, _again(row, book, at)) for row in rows if cost_at(book, row) != row.cost
+    ]
+    if pairs:
+        UsageEvent.objects.bulk_create(
+            one for row, again in pairs for one in (_reverse(row, at), again)
+        )
+        _follow(pairs)
+        _record(pairs, wanted, reason, actor, at)
+    return rows[-1].pk, [(row.sku, row.cost, again.cost) for row, again in pairs]
+
+
+def _reverse(row: UsageEvent, at: datetime) -> UsageEvent:
+    taken = copy(row)
+    taken.pk, taken.uid, taken.reverses = None, _uid("rev", row), row.uid
+    taken.quantity = -row.quantity
+    taken.cost = None if row.cost is None else -row.cost
+    taken.reported_at = at
+    return taken
+
+
+def _again(row: UsageEvent, book: PriceBook, at: datetime) -> UsageEvent:
+    rate = book.rate(row.sku, unit=row.unit, at=row.at)
+    booked = copy(row)
+    booked.pk, booked.uid, booked.reported_at = None, _uid("reb", row), at
+    booked.price_id = None if rate is None else rate.id
+    booked.cost = cost_at(book, row)
+    return booked
+
+
+def _uid(prefix: str, row: UsageEvent) -> str:
+    """One id for each row that is taken back: a second one is refused."""
+    return f"{prefix}_{hashlib.sha256(row.uid.encode()).hexdigest()[:40]}"
+
+
+def _follow(pairs: Sequence[tuple[UsageEvent, UsageEvent]]) -> None:
+    """Let the facts of the runs say what their ledger says."""
+    deltas: dict[str, tuple[Decimal, int]] = {}
+    for row, again in pairs:
+        cost, unrated = deltas.get(row.run, (Decimal(0), 0))
+        deltas[row.run] = (
+            total((cost, again.cost or Decimal(0), -(row.cost or Decimal(0)))),
+            unrated + (again.cost is None) - (row.cost is None),
+        )
+    values = [
+        {"run": run, "cost": f"{cost:f}", "unrated": unrated}
+        for run, (cost, unrated) in sorted(deltas.items())
+        if run
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_FACTS, [json.dumps(values), settings.CURRENCY])
+
+
+def _record(
+    pairs: Sequence[tuple[UsageEvent, UsageEvent]],
+    wanted: Wanted,
+    reason: str,
+    actor: Actor,
+    at: datetime,
+) -> None:
+    before = total(row.cost for row, _ in pairs if row.cost is not None)
+    after = total(again.cost for _, again in pairs if again.cost is not None)
+    record(
+        events.USAGE_RERATED,
+        actor=actor,
+        at=at,
+        target=Target("usage", wanted.sku or "*", wanted.sku or "All SKUs"),
+        payload={
+            "rows": len(pairs),
+            "change": f"{after - before:f} {settings.CURRENCY}",
+            "before": f"{before:f}",
+            "after": f"{after:f}",
+            "start": wanted.start.isoformat(),
+            "end": wanted.end.isoformat(),
+            "reason": reason,
+        },
+    )
+
+
+def _check(wanted: Wanted) -> None:
+    if wanted.end <= wanted.start:
+        raise Invalid("The period must end after it starts.")
