@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Q
@@ -15,6 +15,14 @@ from core.errors import NotFound
 
 # A sink that is up is this late at the most: a turn a second, and a batch.
 LATE_SECONDS = 60.0
+_PEM = ("authority", "certificate")
+_WORDS = {
+    "url": "Address",
+    "megabytes": "Put aside at, MB",
+    "hours": "Put aside after, hours",
+    "authority": "Certificate authority",
+    "certificate": "Client certificate",
+}
 _TONES = {
     "delivering": "ok",
     "new": "pending",
@@ -84,6 +92,14 @@ class SinkState:
             return f"{options['host']}:{options.get('port', '')}"
         return str(options.get("url") or options.get("file", ""))
 
+    @property
+    def options(self) -> list[tuple[str, Any]]:
+        """What it is set to, in words; PEM is only said to be there."""
+        return [
+            (_WORDS.get(name, name.capitalize()), "set" if name in _PEM else value)
+            for name, value in self.sink.options.items()
+        ]
+
     def as_dict(self) -> Mapping[str, Any]:
         """For programs; nothing of its secrets."""
         sink = self.sink
@@ -133,3 +149,23 @@ def sink_state(sink_id: int, *, at: datetime) -> SinkState:
         if state.sink.pk == sink_id:
             return state
     raise NotFound("There is no such audit sink.")
+
+
+def without_turn(*, seconds: float, at: datetime) -> list[str]:
+    """Sinks that are on, have something to get, and were not tried for so long.
+
+    A receiver that is away is tried all the time: that is no reason to restart.
+    """
+    limit = timedelta(seconds=seconds)
+    return [
+        state.sink.name
+        for state in sink_states(at=at)
+        if state.sink.enabled
+        and state.lag_seconds > seconds
+        and at - _last_turn(state.sink) > limit
+    ]
+
+
+def _last_turn(sink: Sink) -> datetime:
+    turns = (sink.last_delivered_at, sink.last_failed_at, sink.created_at)
+    return max(turn for turn in turns if turn is not None)

@@ -270,6 +270,7 @@ def tollgate_commands(data_dir: Path, port: int) -> dict[str, tuple[str, ...]]:
             *("-n", "worker@%h", *quiet),
         ),
         "sealer": python("manage.py", "seal_audit"),
+        "deliverer": python("manage.py", "deliver_audit"),
         "beat": (*celery, "beat", "-s", str(data_dir / "beat-schedule"), "--pidfile="),
     }
 

@@ -18,6 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 from audit import tree
 from audit.services import partitions
 from audit.signing import trusted_keys
+from audit.sink_states import sink_states
 from core.clock import now
 from core.errors import TollgateError
 from core.secrets import seal, unseal
@@ -259,6 +260,28 @@ def _sealing() -> Finding:
     )
 
 
+def _sinks() -> Finding:
+    states = sink_states(at=now())
+    troubled = [state for state in states if state.troubled]
+    if troubled:
+        said = "; ".join(
+            f"{state.sink.name} is {state.state}, {state.lag} events behind"
+            + (f", {state.dead} dead letters" if state.dead else "")
+            for state in troubled
+        )
+        return Finding(
+            "Sinks",
+            False,
+            said,
+            "Open Audit, Sinks: it shows the receiver's error. See that manage.py "
+            "deliver_audit runs. Nothing is lost meanwhile.",
+        )
+    if not states:
+        return Finding("Sinks", True, "none: the trail is in this database alone")
+    names = ", ".join(state.sink.name for state in states)
+    return Finding("Sinks", True, f"{names}: up to date or paused")
+
+
 def _disk() -> Finding:
     place = Path(settings.DATA_DIR)
     place.mkdir(parents=True, exist_ok=True)
@@ -281,5 +304,6 @@ _CHECKS: tuple[tuple[str, Callable[[], Finding]], ...] = (
     ("Keys", _keys),
     ("Trail", _trail),
     ("Sealing", _sealing),
+    ("Sinks", _sinks),
     ("Disk", _disk),
 )

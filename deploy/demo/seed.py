@@ -23,6 +23,10 @@ django.setup()
 from django.conf import settings  # noqa: E402 - needs the app registry
 
 from audit.actor import SYSTEM  # noqa: E402
+from audit.formats import OCSF  # noqa: E402
+from audit.models import Sink  # noqa: E402
+from audit.services.sinks import Wanted, create_sink  # noqa: E402
+from audit.sinks import FILE  # noqa: E402
 from core.clock import now  # noqa: E402
 from finops.services.prices import ensure_default_prices  # noqa: E402
 from gateway.connectors.pool import UpstreamPool  # noqa: E402
@@ -111,8 +115,17 @@ def main(arguments: Sequence[str]) -> int:
     _quotas(at)
     _rules(at)
     demo_keys = _keys(at)
+    _sink(at)
     _write(users, demo_keys)
     return 0
+
+
+def _sink(at: datetime) -> None:
+    """A file beside the trail, which is really delivered to."""
+    if not Sink.objects.exists():
+        options = {"file": "audit.jsonl"}
+        wanted = Wanted(name="archive", kind=FILE, form=OCSF, options=options)
+        create_sink(wanted=wanted, actor=SYSTEM, at=at)
 
 
 def _places(at: datetime) -> None:

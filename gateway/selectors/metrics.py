@@ -1,5 +1,6 @@
 """Figures for Prometheus, read from the database at each scrape."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from django.db.models import Count, Max, Min
@@ -7,6 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from audit import tree
 from audit.models import Event
+from audit.sink_states import SinkState, sink_states
 from core.clock import now
 from gateway import completions
 from gateway.models import Run, Server
@@ -48,6 +50,7 @@ def exposition() -> bytes:
         registry=registry,
     ).set(Event.objects.aggregate(last=Max("pk"))["last"] or 0)
     _sealing(registry, at)
+    _sinks(registry, at)
     return generate_latest(registry)
 
 
@@ -68,6 +71,24 @@ def _sealing(registry: CollectorRegistry, at: datetime) -> None:
         "Age of the oldest audit event that waits to be sealed",
         registry=registry,
     ).set(state.lag_seconds(at))
+
+
+_SINKS: tuple[tuple[str, str, Callable[[SinkState], float]], ...] = (
+    ("lag_events", "Sealed events the sink lacks", lambda one: one.lag),
+    ("lag_seconds", "Age of the oldest of them", lambda one: one.lag_seconds),
+    ("delivered", "Events and checkpoints taken", lambda one: one.sink.delivered),
+    ("failed_attempts", "Batches not taken", lambda one: one.sink.failed),
+    ("dead_letters", "Events refused and kept", lambda one: one.dead),
+    ("up", "1 while it takes what it is given", lambda one: one.state != "failing"),
+)
+
+
+def _sinks(registry: CollectorRegistry, at: datetime) -> None:
+    states = sink_states(at=at)
+    for name, text, value in _SINKS:
+        gauge = Gauge(f"tollgate_audit_sink_{name}", text, ["sink"], registry=registry)
+        for state in states:
+            gauge.labels(state.sink.name).set(value(state))
 
 
 def _or_minus_one(number: int | None) -> int:

@@ -4,9 +4,11 @@ import signal
 from types import FrameType
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit.services.deliverer import Deliverer, deliver_all
+from audit.sink_states import without_turn
+from core.clock import now
 
 
 class Command(BaseCommand):
@@ -17,7 +19,18 @@ class Command(BaseCommand):
             "--once", action="store_true", help="deliver what is sealed, then end"
         )
 
-    def handle(self, *_: Any, once: bool, **__: Any) -> None:
+        parser.add_argument(
+            "--alive",
+            type=float,
+            metavar="SECONDS",
+            help="fail when a sink that is on has had no turn for so long; for probes",
+        )
+
+    def handle(self, *_: Any, once: bool, alive: float | None, **__: Any) -> None:
+        if alive is not None:
+            if names := without_turn(seconds=alive, at=now()):
+                raise CommandError(f"nobody serves {', '.join(names)}")
+            return
         if once:
             self.stdout.write(f"{deliver_all()} delivered")
             return

@@ -126,6 +126,8 @@ def test_every_process_is_there(demo: Demo) -> None:
         r"worker -Q runs",
         r"worker -Q default",
         r"celery -A config beat",
+        r"manage\.py seal_audit",
+        r"manage\.py deliver_audit",
         r"demo\.servers\.shop --port",
         r"demo\.servers\.ops --port",
     ):

@@ -101,11 +101,13 @@ def test_a_worker_s_probe_asks_for_the_name_it_has() -> None:
 
 def test_the_network_policies_select_what_there_is() -> None:
     policies = documents(FOLDER / "network-policy.yaml")
-    everything, servers, web = policies
+    everything, servers, sinks, web = policies
     assert everything["spec"]["ingress"] == []
     assert everything["spec"]["podSelector"]["matchLabels"] == {"app": "tollgate"}
     parts = set(servers["spec"]["podSelector"]["matchExpressions"][1]["values"])
     assert parts == {"web", "worker", "runner"}
+    parts = set(sinks["spec"]["podSelector"]["matchExpressions"][1]["values"])
+    assert parts == {"web", "deliverer"}
     assert web["spec"]["podSelector"]["matchLabels"]["part"] == "web"
     workloads, service = documents(FOLDER / "web.yaml")
     assert service["spec"]["selector"] == workloads["spec"]["selector"]["matchLabels"]
