@@ -27,15 +27,25 @@ EVIDENCE = kind(
     "audit.evidence", "{actor} downloaded evidence on {events} events", "filters"
 )
 SINK_CREATED = kind("sink.created", "{actor} added audit sink {target}")
-SINK_CHANGED = kind("sink.changed", "{actor} changed audit sink {target}")
-SINK_PAUSED = kind("sink.paused", "{actor} paused audit sink {target}: {reason}")
+SINK_CHANGED = kind("sink.changed", "{actor} changed audit sink {target}", "renewed")
+SINK_PAUSED = kind(
+    "sink.paused", "{actor} paused audit sink {target}: {reason}", "from_index"
+)
 SINK_RESUMED = kind("sink.resumed", "{actor} resumed audit sink {target}")
-SINK_REMOVED = kind("sink.removed", "{actor} removed audit sink {target}: {reason}")
-SINK_TESTED = kind("sink.tested", "{actor} tested audit sink {target}: {outcome}")
+SINK_REMOVED = kind(
+    "sink.removed",
+    "{actor} removed audit sink {target}: {reason}",
+    "delivered_to_index",
+)
+SINK_TESTED = kind(
+    "sink.tested", "{actor} tested audit sink {target}: {outcome}", "event"
+)
 SINK_FAILING = kind("sink.failing", "Audit sink {target} takes nothing: {error}")
 SINK_RECOVERED = kind("sink.recovered", "Audit sink {target} takes events again")
 SINK_REFUSED = kind(
-    "sink.refused_events", "Audit sink {target} refused events, which are kept: {error}"
+    "sink.refused_events",
+    "Audit sink {target} refused events, which are kept: {error}",
+    "letters",
 )
 LETTERS_RESENT = kind(
     "sink.resent", "{actor} had {letters} dead letters of {target} sent again"

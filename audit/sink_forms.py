@@ -16,6 +16,13 @@ _KEPT = "Kept sealed and never shown again."
 START, NEW = "start", "new"
 
 
+class SecretText(forms.Textarea):
+    """Several lines that are never written back into a page."""
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
 def _secret(label: str, help_text: str) -> forms.CharField:
     widget = forms.PasswordInput(attrs=_HIDDEN)
     return forms.CharField(
@@ -70,7 +77,7 @@ _FIELDS: dict[str, Any] = {
         required=False,
         max_length=20_000,
         help_text=f"PEM, without a passphrase. {_KEPT}",
-        widget=forms.Textarea(attrs=_PEM | _HIDDEN),
+        widget=SecretText(attrs=_PEM | _HIDDEN),
     ),
     "token": lambda: _secret("HEC token", _KEPT),
     "authorization": lambda: _secret(

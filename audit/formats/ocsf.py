@@ -16,6 +16,7 @@ from audit.formats.ocsf_classes import (
     ENTITY,
     FAULT,
     FINDING,
+    FOUND,
     GROUP,
     INFORMATIONAL,
     LIFECYCLE,
@@ -56,8 +57,7 @@ def as_dict(item: Item) -> Json:
     """The event as an OCSF object."""
     if isinstance(item, Anchor):
         return _anchor(item)
-    kind = MAPPINGS.get(item.name, UNKNOWN_KIND)
-    facts = item.facts
+    kind, facts = _kind(item), item.facts
     activity = kind.activity
     if kind.class_uid == API and (effect := facts["payload"].get("effect")):
         activity = EFFECTS.get(effect, activity)
@@ -72,6 +72,12 @@ def as_dict(item: Item) -> Json:
         "message": item.summary,
         "unmapped": _unmapped(item),
     }
+
+
+def _kind(item: Sealed) -> Mapping:
+    if item.name == "audit.verified" and item.facts["payload"].get("findings"):
+        return FOUND
+    return MAPPINGS.get(item.name, UNKNOWN_KIND)
 
 
 def _anchor(item: Anchor) -> Json:
@@ -172,7 +178,7 @@ def _metadata(item: Sealed) -> Json:
 
 
 def _profiles(item: Sealed) -> list[str]:
-    called = MAPPINGS.get(item.name, UNKNOWN_KIND).class_uid == API
+    called = _kind(item).class_uid == API
     decided = ["security_control"] if item.facts["decision"] else []
     return decided + (["trace"] if called and _trace_id(item.facts) else [])
 

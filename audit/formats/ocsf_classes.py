@@ -72,6 +72,7 @@ MAPPINGS: dict[str, Mapping] = {
     "member.removed": Mapping(GROUP, 4),
     "grant.given": Mapping(GROUP, 1),
     "grant.taken": Mapping(GROUP, 2),
+    "grant.reviewed": Mapping(GROUP, OTHER),
     "approver_group.created": Mapping(GROUP, 6),
     "approver_group.changed": Mapping(GROUP, OTHER),
     "approver_group.removed": Mapping(GROUP, 5),
@@ -162,9 +163,13 @@ MAPPINGS: dict[str, Mapping] = {
     "audit.drop_refused": Mapping(API, OTHER),
     "audit.month_dropped": Mapping(LIFECYCLE, OTHER, HIGH),
     "audit.verification_asked": Mapping(API, _READ),
+    "audit.view_saved": Mapping(ENTITY, _UPDATE),
+    "audit.view_removed": Mapping(ENTITY, _DELETE),
     "audit.restored": Mapping(LIFECYCLE, OTHER, HIGH),
     "list.exported": Mapping(API, _READ),
     "costs.exported": Mapping(API, _READ),
 }
+# A verification that found something is a finding of its own.
+FOUND = Mapping(FINDING, 1, CRITICAL)
 # What a call does, where the event says it.
 EFFECTS = {"read": _READ, "idempotent_write": _UPDATE, "write": _UPDATE}

@@ -121,6 +121,16 @@ def test_a_denied_call_says_so_in_ocsf() -> None:
     assert event["unmapped"]["leaf"] == "cd" * 32
 
 
+def test_a_verification_that_found_something_is_a_finding() -> None:
+    item = sealed(known()["audit.verified"])
+    assert ocsf.as_dict(item)["class_uid"] == 6003
+    facts = item.facts | {"payload": {"findings": ["event 3 was changed"]}}
+    found = replace(item, body=canonical(facts).decode())
+    assert problems(ocsf.render(found)) == []
+    assert ocsf.as_dict(found)["type_uid"] == 200401
+    assert ocsf.as_dict(found)["severity"] == "Critical"
+
+
 def test_a_trace_is_named_where_the_event_has_one() -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     traced = sealed(known()["call.ended"], actor=replace(AGENT, trace_id=trace), **FULL)
