@@ -296,7 +296,7 @@ AUDIT_ORIGIN = env.text("TOLLGATE_AUDIT_ORIGIN") or env.without_scheme(
 AUDIT_KEY_FILES = env.words("TOLLGATE_AUDIT_KEY_FILE")
 AUDIT_SIGNER = env.text("TOLLGATE_AUDIT_SIGNER")
 # Where sinks that are files are written.
-AUDIT_SINK_DIR = env.text("TOLLGATE_AUDIT_SINK_DIR", str(DATA_DIR / "audit"))
+AUDIT_SINK_DIR = env.text("TOLLGATE_AUDIT_SINK_DIR", str(DATA_DIR / "sinks"))
 # One batch to one sink may take this long in each of its steps.
 SINK_SECONDS = env.number("TOLLGATE_SINK_SECONDS", 10)
 AUDIT_TRUSTED_KEYS = env.words("TOLLGATE_AUDIT_TRUSTED_KEYS")

@@ -40,7 +40,7 @@ from gateway import catalog
 ROOT = Path(__file__).resolve().parent.parent
 MODERN, LEGACY = "2026-07-28", "legacy"
 ERAS = (MODERN, LEGACY)
-PROCESSES = ("web", "runner", "worker", "sealer", "beat")
+PROCESSES = ("web", "runner", "worker", "sealer", "deliverer", "beat")
 _GUARD = ("setpriv", "--pdeathsig", "KILL", "--")
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 8.0
@@ -297,7 +297,7 @@ def running(blocker: DjangoDbBlocker) -> Iterator[Stack]:
             # These need no tables before they are asked for something.
             made.start("web", "runner")
             made.migrate()
-            made.start("worker", "sealer", "beat")
+            made.start("worker", "sealer", "deliverer", "beat")
             made.wait_ready()
             yield made
         finally:

@@ -38,6 +38,7 @@ from tests.builders.notifications import make_channel, make_message
 from tests.builders.policy import make_version as make_policy
 from tests.builders.quotas import make_quota
 from tests.builders.runs import make_call, make_run, make_task
+from tests.builders.sinks import make_sink
 from tests.stack import Stack, running
 
 PASSWORD = "e2e-pass-phrase-only"
@@ -167,6 +168,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         run = make_run(task=task, team="sales", at=at, value=[1], stdout="1 row\n")
         make_call(run)
         make_run(team="sales", at=at, status="running")
+        sink = make_sink("file", name="off-site copy", file="sights.jsonl")
         asked = [*_approvals(people), *_channel(people), *_policy(people)]
         event = Event.objects.order_by("-pk").first()
     assert event is not None
@@ -188,6 +190,10 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         f"/playground/?run={failed.uid}",
         f"/policy/explain/?run={failed.uid}&step=1",
         f"/audit/{event.uid}/",
+        f"/audit/sinks/{sink.pk}/",
+        f"/audit/sinks/{sink.pk}/change/",
+        "/audit/sinks/add/",
+        "/audit/sinks/add/syslog/",
         *(f"/audit/reports/{report.slug}/?period=90d" for report in REPORTS),
         *asked,
     )
