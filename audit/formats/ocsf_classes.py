@@ -90,6 +90,7 @@ MAPPINGS: dict[str, Mapping] = {
     **_entities("environment", created=_CREATE),
     **_entities("quota", set=_UPDATE, removed=_DELETE),
     **_entities("price", set=_UPDATE),
+    **_entities("prices", brought_in=_UPDATE),
     **_entities("sandbox_policy", set=_UPDATE, removed=_DELETE),
     **_entities(
         "notification_channel",
@@ -168,6 +169,7 @@ MAPPINGS: dict[str, Mapping] = {
     "audit.restored": Mapping(LIFECYCLE, OTHER, HIGH),
     "list.exported": Mapping(API, _READ),
     "costs.exported": Mapping(API, _READ),
+    "prices.exported": Mapping(API, _READ),
 }
 # A verification that found something is a finding of its own.
 FOUND = Mapping(FINDING, 1, CRITICAL)
