@@ -42,12 +42,12 @@ def _fill(rows: int) -> None:
     """Copies of the events there are, as different leaves."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "WITH some AS (SELECT * FROM audit_event ORDER BY id DESC LIMIT 1000) "
-            "INSERT INTO audit_event SELECT (jsonb_populate_record(some, "
+            "INSERT INTO audit_event SELECT (jsonb_populate_record(model, "
             "jsonb_build_object('id', nextval('audit_event_id_seq'), 'uid', uid || n, "
             "'xid', pg_current_xact_id()::text, 'at', now(), 'body', "
             "replace(body, uid, uid || n)))).* "
-            "FROM some, generate_series(1, %s) AS n",
+            "FROM audit_event AS model, generate_series(1, %s) AS n "
+            "WHERE model.id > (SELECT max(id) - 1000 FROM audit_event)",
             [max(rows // 1000, 1)],
         )
 
