@@ -79,7 +79,9 @@ _DENIED = (
     Column("step", "Step", parts.NUMBER, shown=False),
     Column("event", "Event", parts.CODE, 1.5),
 )
+_IN_FAVOUR = frozenset({"grant", "scope", "environment"})
 _WHAT = {
+    "approval.decided": "approval, rejected",
     "call.refused": "call",
     "run.refused": "run",
     "scope.refused": "scope of a key",
@@ -147,7 +149,7 @@ def _said(found: QuerySet[Event]) -> tuple[list[Share], list[Share]]:
     for text in bodies:
         body = json.loads(text)
         # A rule's own reason is counted as the rule.
-        said = (str(one) for one in body.get("reasons", ()))
+        said = _reasons(body)
         reasons.update({one for one in said if not one.startswith("rule ")})
         rules.update(set(_rules(body)))
     return (
@@ -157,6 +159,11 @@ def _said(found: QuerySet[Event]) -> tuple[list[Share], list[Share]]:
         ],
         [Share(one, n, {"rule": one}) for one, n in rules.most_common(_MOST_SHARES)],
     )
+
+
+def _reasons(body: Mapping[str, Any]) -> list[str]:
+    """Why it was refused, without what was in its favour (a bare ``grant``)."""
+    return [str(one) for one in body.get("reasons", ()) if one not in _IN_FAVOUR]
 
 
 def _rules(body: Mapping[str, Any]) -> list[str]:
@@ -188,7 +195,7 @@ def _denied_row(event: Event) -> Row:
             event.team,
             event.environment,
             str(wanted or event.target_label),
-            "; ".join(str(one) for one in body.get("reasons", ())),
+            "; ".join(_reasons(body)),
             ", ".join(_rules(body)),
             event.run,
             event.step,

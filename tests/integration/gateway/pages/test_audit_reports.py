@@ -88,6 +88,11 @@ def test_denied_calls_are_counted_by_reason_rule_tool_and_team(
     assert len(rows(client, "denied", "?period=90d")) == 4
 
 
+def test_what_was_in_favour_of_a_call_is_no_reason(cast: Cast, browse: Browse) -> None:
+    deny("grant")
+    assert [one["reasons"] for one in rows(browse(cast.auditor), "denied")] == [""]
+
+
 def test_a_rule_does_not_match_by_a_part_of_its_name(
     cast: Cast, browse: Browse
 ) -> None:
