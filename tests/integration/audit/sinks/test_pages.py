@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import Settings
 
-from audit.formats import jsonl
-from audit.models import DeadLetter, Event, Sink
+from audit.checks.checkpoints import notes_in
+from audit.models import Checkpoint, DeadLetter, Event, Sink
 from audit.notes import check
 from audit.services.delivery import take_turn
 from core.clock import now
@@ -158,17 +158,16 @@ def test_a_sink_with_dead_letters_is_kept_until_they_are_taken(admin: Client) ->
     assert last("sink.resent")["payload"]["letters"] == 1
 
 
-def test_a_file_sink_anchors_the_trail(settings: Settings) -> None:
-    sink = make_file_sink()
+@pytest.mark.parametrize("form", ["json", "ocsf"])
+def test_a_file_sink_anchors_the_trail(settings: Settings, form: str) -> None:
+    """Its checkpoints are found by what verify_audit reads with --checkpoint."""
+    sink = make_sink("file", form=form, file="audit.jsonl")
     make_event()
     seal_events()
     take_turn(sink.pk)
-    path = Path(settings.AUDIT_SINK_DIR) / "audit.jsonl"
-    notes = [
-        note for line in path.read_text().splitlines() if (note := jsonl.note_in(line))
-    ]
-    assert len(notes) == 1
-    said, keys = check(notes[0], [SEAL_KEY.key])
+    (note,) = notes_in((Path(settings.AUDIT_SINK_DIR) / "audit.jsonl").read_text())
+    assert note == Checkpoint.objects.get().note
+    said, keys = check(note, [SEAL_KEY.key])
     assert (said.size, keys) == (2, [SEAL_KEY.key])
 
 
