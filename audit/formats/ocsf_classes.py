@@ -91,6 +91,7 @@ MAPPINGS: dict[str, Mapping] = {
     **_entities("quota", set=_UPDATE, removed=_DELETE),
     **_entities("price", set=_UPDATE),
     **_entities("prices", brought_in=_UPDATE),
+    **_entities("usage", rerated=_UPDATE),
     **_entities("sandbox_policy", set=_UPDATE, removed=_DELETE),
     **_entities(
         "notification_channel",
