@@ -7,6 +7,7 @@ from django.conf import settings
 
 from core.errors import Invalid
 from core.forms import TollgateForm
+from core.period import Period, custom
 from finops.price_csv import parse
 from finops.price_plan import Line
 from finops.public_prices import SOURCE, provider_ids, published
@@ -92,3 +93,25 @@ class PriceImport(TollgateForm):
             return published(providers)
         zone = settings.REPORT_TIME_ZONE
         return parse(text, currency=settings.CURRENCY, zone=zone)
+
+
+class WhatIf(PriceImport):
+    """A period, and prices to suppose for it."""
+
+    first = forms.DateField(
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), label="From"
+    )
+    last = forms.DateField(
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), label="To"
+    )
+    field_order = ("first", "last", "file", "text", "provider")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        del self.fields["digest"], self.fields["reason"]
+
+    def period(self) -> Period:
+        """The days (of a valid form). Raises Invalid."""
+        values = self.cleaned_data
+        zone = settings.REPORT_TIME_ZONE
+        return custom(values["first"], values["last"], zone=zone)

@@ -132,6 +132,27 @@ def preview(lines: Sequence[Line]) -> Plan:
     return plan(_standing(lines), lines)
 
 
+def book_with(lines: Sequence[Line]) -> PriceBook:
+    """The book as it would be with these prices; nothing is written."""
+    known = Price.objects.filter(known_to=None, currency=settings.CURRENCY)
+    standing = [line_of(price) for price in known.order_by("valid_from", "pk")]
+    found = plan(standing, lines)
+    kept = [line for line in standing if line not in found.ended]
+    return PriceBook(
+        Rate(
+            id=line.id or 0,
+            sku=line.sku,
+            unit=line.unit,
+            amount=line.amount,
+            valid_from=line.valid_from,
+            valid_to=line.valid_to,
+            daily_from=line.daily_from,
+            daily_to=line.daily_to,
+        )
+        for line in (*found.added, *kept)
+    )
+
+
 def digest_of(found: Plan) -> str:
     """Names a plan, so that only what was looked at is brought in."""
     text = repr((found.ended, found.added))

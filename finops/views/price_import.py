@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from core.clock import now
-from core.forms import attempt, posted
+from core.forms import attempt
 from finops.price_forms import PriceImport
 from finops.services.exports import export_prices
 from finops.services.prices import bring_in, preview
@@ -23,9 +23,11 @@ _MOST_SHOWN = 200
 @requires(COSTS_ADMIN)
 def price_import(request: Request) -> HttpResponse:
     """What a file or a provider would change; with the plan's digest, change it."""
-    form = PriceImport(posted(request), request.FILES)
     if request.method != "POST":
+        form = PriceImport()
+        del form.fields["reason"]
         return _page(request, form)
+    form = PriceImport(request.POST, request.FILES)
     if not form.is_valid():
         return _page(request, form, status=422)
     values = form.cleaned_data

@@ -23,6 +23,7 @@ from gateway.selectors.audit_reports import REPORTS
 from policy.routing import DEFAULT, Audience, Route
 from policy.services import drafts
 from tests.builders.catalog import make_grant, make_server, make_tool, make_version
+from tests.builders.finops import make_usage
 from tests.builders.holds import make_approval, make_group
 from tests.builders.identity import (
     ACTOR,
@@ -170,6 +171,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         make_run(team="sales", at=at, status="running")
         sink = make_sink("file", name="off-site copy", file="sights.jsonl")
         asked = [*_approvals(people), *_channel(people), *_policy(people)]
+        make_usage("tool/odd.call", cost=None, at=at, team="sales")
         event = Event.objects.order_by("-pk").first()
     assert event is not None
     return (
@@ -182,6 +184,10 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         "/policy/access/?server=billing&environment=dev",
         "/policy/access/reach/?holder=team:sales",
         "/policy/access/callers/billing/list_orders/",
+        "/costs/prices/import/",
+        "/costs/unrated/",
+        "/costs/rerate/",
+        "/costs/what-if/",
         "/settings/teams/sales/",
         "/settings/keys/create/?team=sales",
         "/settings/personal-keys/",

@@ -178,6 +178,7 @@ TABLE = (
     row("POST", "price_import", "S3333++", body={"text": "sku"}),
     row("GET", "price_export", "S++++++"),
     row("GET", "unrated", "S++++++"),
+    row("GET", "what_if", "S++++++"),
     row("GET", "rerate", "S3333++"),
     row("POST", "rerate", "S3333++", body={"first": "2026-11-01"}),
     row("POST", "price_set", "S3333++", body={"sku": "sandbox/cpu", "amount": "1"}),

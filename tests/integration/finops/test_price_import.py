@@ -107,6 +107,8 @@ def test_finance_sees_the_difference_and_then_changes_the_book(cast: Cast) -> No
 
 def test_mistakes_are_shown_and_nothing_is_brought_in(cast: Cast) -> None:
     client = _client(cast.finance)
+    fresh = client.get("/costs/prices/import/").content.decode()
+    assert "Give a file" not in fresh
     wrong = f"{TEXT}tool/x,Requests,much,2026-06-01\ntool,Requests,1,2026-06-01\n"
     answer = client.post("/costs/prices/import/", {"text": wrong, "digest": "x"})
     assert answer.status_code == 422
