@@ -179,6 +179,7 @@ TABLE = (
     row("GET", "price_export", "S++++++"),
     row("GET", "unrated", "S++++++"),
     row("GET", "what_if", "S++++++"),
+    row("POST", "what_if", "S++++++", body={"first": "2026-11-01"}),
     row("GET", "rerate", "S3333++"),
     row("POST", "rerate", "S3333++", body={"first": "2026-11-01"}),
     row("POST", "price_set", "S3333++", body={"sku": "sandbox/cpu", "amount": "1"}),
