@@ -23,7 +23,6 @@ from gateway.selectors.audit_reports import REPORTS
 from policy.routing import DEFAULT, Audience, Route
 from policy.services import drafts
 from tests.builders.catalog import make_grant, make_server, make_tool, make_version
-from tests.builders.finops import make_usage
 from tests.builders.holds import make_approval, make_group
 from tests.builders.identity import (
     ACTOR,
@@ -171,7 +170,6 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         make_run(team="sales", at=at, status="running")
         sink = make_sink("file", name="off-site copy", file="sights.jsonl")
         asked = [*_approvals(people), *_channel(people), *_policy(people)]
-        make_usage("tool/odd.call", cost=None, at=at, team="sales")
         event = Event.objects.order_by("-pk").first()
     assert event is not None
     return (
@@ -184,10 +182,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         "/policy/access/?server=billing&environment=dev",
         "/policy/access/reach/?holder=team:sales",
         "/policy/access/callers/billing/list_orders/",
-        "/costs/prices/import/",
-        "/costs/unrated/",
-        "/costs/rerate/",
-        "/costs/what-if/",
+        *_costs(),
         "/settings/teams/sales/",
         "/settings/keys/create/?team=sales",
         "/settings/personal-keys/",
@@ -203,6 +198,12 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         *(f"/audit/reports/{report.slug}/?period=90d" for report in REPORTS),
         *asked,
     )
+
+
+def _costs() -> tuple[str, ...]:
+    """Pages of the price book."""
+    names = ("prices/import", "unrated", "rerate", "what-if")
+    return tuple(f"/costs/{name}/" for name in names)
 
 
 def _approvals(people: Cast) -> tuple[str, ...]:
