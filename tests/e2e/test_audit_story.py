@@ -1,7 +1,9 @@
 """An auditor finds a refused refund, opens its run, takes it along and keeps it."""
 
 import json
+import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from audit.models import Event
+from audit.models import Event, Leaf
 from gateway.connectors.pool import UpstreamPool
 from policy.services.rules import live
 from tests.builders.audit import make_view
@@ -74,6 +76,7 @@ def test_an_auditor_follows_a_refusal_from_the_overview_to_the_evidence(
         "no-large-refunds"
     )
     page.go_back()
+    prove_it(stack, page, run, tmp_path)
     page.get_by_role("link", name="All of it in the audit trail").click()
     expect(page.get_by_role("searchbox", name="Search")).to_have_value(f"run:{run}")
     page.get_by_role("searchbox", name="Search").fill(f"run:{run} decision:deny")
@@ -102,6 +105,37 @@ def find_the_refund(page: Page) -> None:
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     expect(page.get_by_role("row", name="till.create_refund")).to_have_count(1)
+
+
+def prove_it(stack: Stack, page: Page, run: str, folder: Path) -> None:
+    """The run's evidence, verified where nothing of ours can be imported."""
+    with stack.database():
+        found = list(Event.objects.filter(run=run).values_list("pk", flat=True))
+        stack.wait_for(
+            lambda: Leaf.objects.filter(event_id__in=found).count() == len(found),
+            "the sealer",
+        )
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Evidence").click()
+    download.value.save_as(folder / "evidence.zip")
+    with zipfile.ZipFile(folder / "evidence.zip") as packed:
+        packed.extractall(folder)
+    verified = subprocess.run(
+        [sys.executable, "-I", str(folder / "evidence/verify.py")],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={},
+        timeout=60,
+        check=False,
+    )
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert verified.stdout.splitlines()[-1] == "ALL OF IT HOLDS"
+    bodies = map(
+        json.loads, (folder / "evidence/events.jsonl").read_text().splitlines()
+    )
+    refused = [body for body in bodies if body["name"] == "call.refused"]
+    assert [body["target"]["id"] for body in refused] == ["till.create_refund"]
 
 
 def take_it_along(stack: Stack, page: Page, run: str, folder: Path) -> None:
