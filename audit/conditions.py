@@ -87,6 +87,7 @@ def _one(qualifier: str, value: Asked, zone: str, at: datetime) -> Q:
         "actor": actor,
         "server": _server,
         "target": _target,
+        "digest": _same_value,
         "policy": lambda version: Q(policy_version=int(version.text)),
         "after": lambda text: Q(at__gte=_time(text, zone, at)),
         "before": lambda text: Q(at__lt=_time(text, zone, at)),
@@ -141,6 +142,11 @@ def _target_id(value: Asked) -> Q:
     """By the index of tools for calls, and by that of targets for all else."""
     found = column("target_id", value)
     return (found & column("tool", value)) | (found & NOT_A_CALL)
+
+
+def _same_value(digest: Asked) -> Q:
+    """In the bodies of calls: digests of arguments stand in no column."""
+    return ~Q(tool="") & Q(body__contains=f'"{digest.text}"')
 
 
 def time_of(term: Term, *, zone: str, at: datetime) -> datetime:

@@ -58,6 +58,12 @@ QUALIFIERS: tuple[Qualifier, ...] = (
     Qualifier("request", "request", "request:req_0123"),
     Qualifier("trace", "trace id of the request", "trace:4bf92f35*"),
     Qualifier("policy", "version of the rules", "policy:7", prefixes=False),
+    Qualifier(
+        "digest",
+        "calls with the same argument value, by its digest on an event's page",
+        "digest:0123456789abcdef0123456789abcdef",
+        prefixes=False,
+    ),
     Qualifier("ip", "client's address", "ip:10.1.*"),
     Qualifier(
         "after", "at this time or later", "after:2026-11-01 or after:2h", prefixes=False
@@ -72,6 +78,7 @@ _NAME = re.compile(r"(-?)([A-Za-z_]+):")
 _WORD = re.compile(r'[^\s,"]+')
 _TEXT = re.compile(r'[^\s"]+')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 _AGO = re.compile(r"(\d{1,4})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LARGEST = 2**31 - 1
@@ -231,6 +238,8 @@ def _check(qualifier: Qualifier, value: Value, at: int) -> None:
         raise QueryError(f"Use {said}.", at)
     if name == "policy" and not _is_version(value.text):
         raise QueryError("Give the number of a version, as in policy:7.", at)
+    if name == "digest" and not _DIGEST.fullmatch(value.text):
+        raise QueryError("Give a digest as an event's page shows it.", at)
     if name in _TIMES:
         _check_time(name, value.text, at)
 

@@ -146,6 +146,7 @@ def event(request: SignedIn, uid: str) -> HttpResponseBase:
         "proof_holds": proof and proof.leaf == leaf_hash(found.body.encode()),
         "body": json.dumps(body, indent=2, ensure_ascii=False),
         "reasons": body.get("reasons") or [],
+        "digests": body["payload"].get("digests") or [],
         "changes": changes(body.get("before"), body.get("after")),
         "related": selectors.related(request.access, found),
         "permalink": request.build_absolute_uri(request.path),

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from audit.actor import Actor, Target
+from audit.digests import digest_of
 from audit.models import Event
 from audit.registry import EventKind
 from audit.selectors import history
@@ -61,6 +62,7 @@ def wanted() -> Event:
         tool="mail.send",
         run="run_77",
         policy_version=7,
+        payload={"digests": [["account", digest_of("DE44 5001")]]},
     )
 
 
@@ -93,6 +95,7 @@ def other() -> Event:
         "trace:4bf92f35*",
         "policy:7",
         "ip:10.1.*",
+        f"digest:{digest_of('DE44 5001')}",
         "before:1d",
         "before:1d after:3d",
         "refused",

@@ -147,3 +147,9 @@ def test_moments_are_days_times_and_spans() -> None:
         2026, 11, 1, 16, tzinfo=UTC
     )
     assert moment("noon", at=NOW) is None
+
+
+@pytest.mark.parametrize("text", ["digest:ann", "digest:0123", "digest:" + "A" * 32])
+def test_only_digests_are_compared_with_digests(text: str) -> None:
+    with pytest.raises(QueryError, match="as an event's page shows it"):
+        parse(text)
