@@ -338,13 +338,16 @@ def test_the_time_for_people_stands_beside_queue_and_run(
 ) -> None:
     start = now() - timedelta(minutes=5)
     run = recent(at=start, queue_seconds=10, run_seconds=90, hold_seconds=40.0)
-    for name, seconds in ((events.RUN_HELD, 30), (events.RUN_RESUMED, 70)):
+    for name, seconds, payload in (
+        (events.RUN_HELD, 30, {"status": "awaiting_approval"}),
+        (events.RUN_RESUMED, 70, {"reason": "approved"}),
+    ):
         record(
             name,
             actor=SYSTEM,
             at=start + timedelta(seconds=seconds),
             run=run.uid,
-            payload={"status": "awaiting_approval", "reason": "approved"},
+            payload=payload,
         )
     html = detail(browse(cast.member), run)
     assert "<dt>Hold</dt><dd>40.0 s</dd>" in html
