@@ -34,7 +34,18 @@ CAST = (
     "agent",
 )
 # Health checks, heartbeats and quotas' windows move by themselves.
-_BACKGROUND = frozenset({"gateway_server", "policy_quotause"})
+_BACKGROUND = frozenset(
+    {
+        "audit_checkpoint",
+        "audit_leaf",
+        "audit_treenode",
+        "audit_verification",
+        "gateway_server",
+        "gateway_tooluse",
+        "gateway_toolusemark",
+        "policy_quotause",
+    }
+)
 
 
 @dataclass(frozen=True)
