@@ -117,14 +117,15 @@ class Stack:
 
     def spawn(self, name: str, command: Sequence[str]) -> None:
         """Start a process that ends with the stack; its output is ``log/NAME.log``."""
+        assert name not in self.processes, f"{name} is running"
         log = open_log(self.data_dir, name)
         self.processes[name] = spawn([*_GUARD, *command], log, self.env, cwd=ROOT)
 
     def sample_server(self, name: str) -> str:
-        """Start a sample server over HTTP and return its address."""
+        """Start one more sample server over HTTP and return its address."""
         port = free_port(0)
-        module = f"deploy.demo.servers.{name}"
-        self.spawn(f"demo-{name}", [sys.executable, "-m", module, "--port", str(port)])
+        command = [sys.executable, "-m", f"deploy.demo.servers.{name}"]
+        self.spawn(f"demo-{name}-{port}", [*command, "--port", str(port)])
         self.wait_for(lambda: answers(port), f"sample server {name}")
         return f"http://127.0.0.1:{port}/mcp"
 
