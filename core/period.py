@@ -134,3 +134,17 @@ def custom(first: date, last: date, *, zone: str) -> Period:
 
 def _month_before(first: datetime) -> datetime:
     return (first - timedelta(days=1)).replace(day=1)
+
+
+def asked_for(
+    *, first: date | None, last: date | None, name: str, zone: str, at: datetime
+) -> Period:
+    """Days of one's own where any is given, else the preset. Raises Invalid.
+
+    Without a first day it is the last alone; without a last it goes on until today.
+    """
+    if not first and not last:
+        return preset(name, zone=zone, at=at)
+    today = at.astimezone(ZoneInfo(zone)).date()
+    end = last or max(today, first or today)
+    return custom(first or end, end, zone=zone)

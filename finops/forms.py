@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.conf import settings
 
-from core.period import MONTHS, PRESETS, Period, custom, preset
+from core.period import MONTHS, PRESETS, Period, asked_for
 from finops.selectors.breakdown import DIMENSIONS
 from finops.selectors.scope import Scope
 from policy.access import COSTS_READ, Access
@@ -114,13 +114,13 @@ class PeriodFilter(forms.Form):
 
     def window(self, *, at: datetime) -> Period:
         """The period (of a valid form). Raises Invalid."""
-        first: date | None = self.cleaned_data.get("first")
-        last: date | None = self.cleaned_data.get("last")
-        if not first and not last:
-            return preset(self.preset, zone=self.zone, at=at)
-        today = at.astimezone(ZoneInfo(self.zone)).date()
-        end = last or max(today, first or today)
-        return custom(first or end, end, zone=self.zone)
+        return asked_for(
+            first=self.cleaned_data.get("first"),
+            last=self.cleaned_data.get("last"),
+            name=self.preset,
+            zone=self.zone,
+            at=at,
+        )
 
     @property
     def preset(self) -> str:

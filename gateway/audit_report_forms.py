@@ -1,15 +1,14 @@
 """Filters of the auditor's reports: a period, and what each one can be narrowed by."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import forms
 from django.conf import settings
 
 from audit.web import Rights
-from core.period import MONTHS, PRESETS, Period, custom, preset
+from core.period import MONTHS, PRESETS, Period, asked_for
 from gateway.filters import environment_choices, team_choices
 from gateway.selectors.audit_reports.parts import Asked, Filter, Report
 
@@ -56,13 +55,13 @@ class ReportForm(forms.Form):
         )
 
     def _window(self, at: datetime) -> Period:
-        first: date | None = self.cleaned_data.get("first")
-        last: date | None = self.cleaned_data.get("last")
-        if not first and not last:
-            return preset(self.preset, zone=self.zone, at=at)
-        today = at.astimezone(ZoneInfo(self.zone)).date()
-        end = last or max(today, first or today)
-        return custom(first or end, end, zone=self.zone)
+        return asked_for(
+            first=self.cleaned_data.get("first"),
+            last=self.cleaned_data.get("last"),
+            name=self.preset,
+            zone=self.zone,
+            at=at,
+        )
 
     @property
     def preset(self) -> str:

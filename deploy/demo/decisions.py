@@ -5,18 +5,14 @@
 request is left waiting.
 """
 
-import asyncio
-import json
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from deploy.demo.scripts.watched import WATCHED, WatchedScript
-from deploy.demo.traffic import PROTOCOLS, connected
+from deploy.demo.traffic import PROTOCOLS, connected, main
 
 
 async def submit(demo: Mapping[str, Any], script: WatchedScript) -> Mapping[str, Any]:
@@ -69,12 +65,5 @@ async def play(demo: Mapping[str, Any]) -> int:
     return wrong
 
 
-def main() -> int:
-    """Read ``demo.json`` and play."""
-    data_dir = Path(os.environ.get("TOLLGATE_DATA_DIR", "var"))
-    demo: dict[str, Any] = json.loads((data_dir / "demo.json").read_text())
-    return asyncio.run(play(demo))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(play))

@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -81,12 +81,12 @@ async def play(demo: Mapping[str, Any]) -> int:
     return 0 if good else 1
 
 
-def main() -> int:
-    """Read ``demo.json`` and play."""
+def main(play: Callable[[Mapping[str, Any]], Coroutine[Any, Any, int]]) -> int:
+    """Read ``demo.json`` and play; the exit code."""
     data_dir = Path(os.environ.get("TOLLGATE_DATA_DIR", "var"))
     demo: dict[str, Any] = json.loads((data_dir / "demo.json").read_text())
     return asyncio.run(play(demo))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(play))
