@@ -1,12 +1,14 @@
-"""A trail that is committed, for what looks at transactions."""
+"""An auditor's browser, and a trail whose writes are committed."""
 
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.builders.identity import Cast
 from tests.integration.audit.trail import Trail, copied, on_trail
 
 
@@ -27,3 +29,9 @@ def trail(trail_database: str, db: None) -> Iterator[Trail]:
     """A trail without events in a database of its own; writes commit at once."""
     with on_trail(trail_database) as made:
         yield made
+
+
+@pytest.fixture
+def auditor(client: Client, cast: Cast) -> Client:
+    client.force_login(cast.auditor)
+    return client

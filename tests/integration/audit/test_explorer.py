@@ -11,21 +11,10 @@ from audit.actor import Actor
 from audit.models import Event
 from core.clock import now
 from tests.builders.audit import make_event
-from tests.builders.identity import Cast, make_cast
+from tests.builders.identity import Cast
 
 pytestmark = pytest.mark.django_db
 ANN = Actor("user", "user:ann", "Ann Example", request_id="req_9")
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
-
-
-@pytest.fixture
-def auditor(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.auditor)
-    return client
 
 
 def _uids(client: Client, query: str) -> set[str]:

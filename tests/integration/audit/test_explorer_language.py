@@ -15,7 +15,6 @@ from audit.registry import EventKind
 from audit.selectors import history
 from core.clock import now
 from tests.builders.audit import make_event
-from tests.builders.identity import Cast, make_cast
 
 pytestmark = pytest.mark.django_db
 REFUSED = EventKind("call.refused", "{actor} was refused {tool}: {reasons}")
@@ -31,17 +30,6 @@ ANN = Actor(
     request_id="req_9",
     trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
 )
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
-
-
-@pytest.fixture
-def auditor(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.auditor)
-    return client
 
 
 def _found(client: Client, query: str) -> set[str]:

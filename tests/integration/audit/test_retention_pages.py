@@ -11,16 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from audit.models import Event, Hold
 from core.clock import now
 from tests.builders.audit import make_event
-from tests.builders.identity import Cast, make_cast
+from tests.builders.identity import Cast
 from tests.builders.retention import make_hold
 
 pytestmark = pytest.mark.django_db
 HOLD = {"title": "Case 12", "first": "2026-03", "last": "2026-05", "reason": "counsel"}
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def test_each_month_says_what_keeps_it(cast: Cast, client: Client) -> None:

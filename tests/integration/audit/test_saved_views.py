@@ -7,20 +7,9 @@ from django.test import Client
 
 from audit.models import Event, SavedView
 from tests.builders.audit import make_view
-from tests.builders.identity import Cast, make_cast
+from tests.builders.identity import Cast
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
-
-
-@pytest.fixture
-def auditor(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.auditor)
-    return client
 
 
 def _save(client: Client, **data: str) -> int:

@@ -21,7 +21,6 @@ from audit.notes import check
 from audit.services import verification
 from core.clock import now
 from tests.builders.audit import AT, SEAL_KEY, make_event, seal_events
-from tests.builders.identity import Cast, make_cast
 
 pytestmark = pytest.mark.django_db
 
@@ -31,17 +30,6 @@ def _keys(settings: Settings, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
     settings.AUDIT_ANCHOR_FILE = str(tmp_path / "last-checkpoint")
     settings.AUDIT_TRUSTED_KEYS = [str(SEAL_KEY.key)]
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
-
-
-@pytest.fixture
-def auditor(client: Client, cast: Cast) -> Client:
-    client.force_login(cast.auditor)
-    return client
 
 
 def keep(*findings: Finding) -> None:

@@ -17,7 +17,6 @@ from tests.builders.identity import (
     ACTOR,
     Cast,
     make_account,
-    make_cast,
     make_environment,
     make_key,
 )
@@ -25,11 +24,6 @@ from tests.integration.gateway.pages.conftest import queries_of
 
 pytestmark = pytest.mark.django_db
 SETTINGS = "/api/v1/tools/crm/list_orders/settings/"
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from tests.builders.identity import (
     ACTOR,
     Cast,
     actor_of,
-    make_cast,
     make_user,
 )
 
@@ -30,11 +29,6 @@ pytestmark = pytest.mark.django_db
 FINANCE = Route(Audience("role", "finance"))
 BOARD = Route(Audience("group", "board"))
 TWO_OF_BOARD = Route(Audience("group", "board"), quorum=2)
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return make_cast()
 
 
 def decide(approval: Approval, user: User, *, approve: bool = True) -> str:

@@ -14,15 +14,10 @@ from gateway.selectors.audit_reports import REPORTS
 from tests.builders.audit import AGENT, make_event
 from tests.builders.catalog import make_grant, make_server
 from tests.builders.holds import make_approval, make_held_run, make_unknown
-from tests.builders.identity import Cast, make_account, make_cast, make_key
+from tests.builders.identity import Cast, make_account, make_key
 from tests.integration.gateway.pages.reporting import deny
 
 SLUGS = [report.slug for report in REPORTS]
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

@@ -10,12 +10,7 @@ from gateway.models import Run
 from policy.models import User
 from policy.routing import Audience, Route
 from tests.builders.holds import make_approval, make_held_run, make_unknown
-from tests.builders.identity import Cast, make_account, make_cast, make_key
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return make_cast()
+from tests.builders.identity import Cast, make_account, make_key
 
 
 def ask(user: User, path: str, data: Any = None) -> Any:

@@ -24,7 +24,7 @@ from policy.holders import TEAM
 from policy.holders import Holder as Held
 from policy.models import Approval
 from policy.principal import Principal
-from tests.builders.identity import ACTOR, Cast, actor_of, make_cast
+from tests.builders.identity import ACTOR, Cast, actor_of
 from tests.builders.policy import make_version
 from tests.integration.gateway.conftest import Hold, held_again
 from tests.integration.gateway.test_invoke import watch
@@ -96,11 +96,6 @@ def test_an_error_in_a_condition_denies_and_says_so(
     assert "rule r: it could not be evaluated" in error.message
     assert watched.sent == 0
     assert "error: there is no 'n'" in row(holder).reasons[-1]
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return make_cast()
 
 
 def test_a_rule_routes_an_approval_and_the_run_goes_on(

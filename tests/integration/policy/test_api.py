@@ -16,17 +16,11 @@ from tests.builders.identity import (
     ACTOR,
     Cast,
     make_account,
-    make_cast,
     make_key,
     make_team,
 )
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def _bearer(text: str) -> dict[str, str]:

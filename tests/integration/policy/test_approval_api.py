@@ -7,7 +7,7 @@ from django.test import Client
 
 from policy.models import ApproverGroup, NotificationChannel, User
 from tests.builders.holds import make_group
-from tests.builders.identity import Cast, make_account, make_cast, make_key
+from tests.builders.identity import Cast, make_account, make_key
 from tests.builders.notifications import make_channel, make_message
 
 BOARD = {"slug": "board", "name": "Board", "people": ["dan"]}
@@ -18,11 +18,6 @@ HOOK: dict[str, Any] = {
     "events": ["approval.requested"],
     "url": "https://hooks.example.org/a",
 }
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return make_cast()
 
 
 def ask(user: User, path: str, data: Any = None) -> Any:

@@ -13,14 +13,9 @@ from policy.models import ApproverGroup, Notification, NotificationChannel
 from policy.routing import Audience, Route
 from policy.services import approver_groups, drafts
 from tests.builders.holds import make_approval, make_group
-from tests.builders.identity import ACTOR, Cast, make_cast
+from tests.builders.identity import ACTOR, Cast
 from tests.builders.notifications import make_channel, make_message
 from tests.integration.gateway.pages.conftest import queries_of
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

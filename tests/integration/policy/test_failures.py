@@ -6,14 +6,9 @@ from django.test import Client, RequestFactory
 
 from core import http
 from core.errors import TollgateError, Unavailable
-from tests.builders.identity import Cast, make_cast
+from tests.builders.identity import Cast
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def test_an_unknown_address_is_a_page_with_a_way_on(client: Client, cast: Cast) -> None:

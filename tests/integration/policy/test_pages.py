@@ -17,7 +17,6 @@ from tests.builders.identity import (
     PASSWORD,
     Cast,
     make_account,
-    make_cast,
     make_environment,
     make_key,
     make_team,
@@ -26,11 +25,6 @@ from tests.builders.identity import (
 from tests.builders.quotas import make_quota
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

@@ -11,14 +11,9 @@ from audit.models import Event
 from core.errors import Invalid, NotFound
 from policy.models import Membership, User
 from policy.services import people, teams
-from tests.builders.identity import ACTOR, AT, Cast, make_cast, make_team, make_user
+from tests.builders.identity import ACTOR, AT, Cast, make_team, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

@@ -17,18 +17,12 @@ from policy.services.keys import KeyRefused
 from tests.builders.identity import (
     ACTOR,
     Cast,
-    make_cast,
     make_key,
     make_personal_key,
     make_user,
 )
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def let_in(text: str) -> Principal:

@@ -20,7 +20,6 @@ from policy.quota import window_of
 from tests.builders.identity import (
     Cast,
     make_account,
-    make_cast,
     make_environment,
     make_key,
 )
@@ -29,11 +28,6 @@ from tests.integration.gateway.pages.conftest import queries_of
 
 PATH = "/policy/quotas/"
 AT = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

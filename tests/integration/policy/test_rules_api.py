@@ -15,17 +15,12 @@ from core.errors import Denied
 from policy.models import PolicyDraft
 from policy.services import drafts
 from policy.services import rules as versions
-from tests.builders.identity import ACTOR, Cast, make_account, make_cast, make_key
+from tests.builders.identity import ACTOR, Cast, make_account, make_key
 
 pytestmark = pytest.mark.django_db
 
 BASE = "/api/v1/policy/"
 RULE = {"effect": "deny", "select": {"tools": ["crm.delete_*"]}}
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

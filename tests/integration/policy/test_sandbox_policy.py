@@ -19,7 +19,6 @@ from tests.builders.identity import (
     AT,
     Cast,
     make_account,
-    make_cast,
     make_environment,
     make_key,
     make_team,
@@ -28,11 +27,6 @@ from tests.integration.gateway.pages.conftest import queries_of
 
 pytestmark = pytest.mark.django_db
 WHY = {"reason": "ticket 7"}
-
-
-@pytest.fixture
-def cast(db: None) -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

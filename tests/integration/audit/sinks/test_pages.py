@@ -19,7 +19,7 @@ from audit.services.delivery import take_turn
 from core.clock import now
 from gateway.selectors.metrics import exposition
 from tests.builders.audit import AGENT, SEAL_KEY, make_event, seal_events
-from tests.builders.identity import Cast, make_cast
+from tests.builders.identity import Cast
 from tests.builders.sinks import make_file_sink, make_sink
 from tests.integration.audit.sinks.receivers import (
     TOKEN,
@@ -32,11 +32,6 @@ from tests.integration.audit.sinks.receivers import (
 
 pytestmark = pytest.mark.django_db
 SIGNING = "whsec_" + "Q0FOQVJZY2FuYXJ5Q0FOQVJZY2FuYXJ5Q0FOQVJZY2E="
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 @pytest.fixture
