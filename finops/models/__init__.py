@@ -1,7 +1,28 @@
-"""Usage, prices and the facts that reports are made of."""
+"""Usage, prices, the facts that reports are made of, and statements."""
 
+from finops.models.centres import AllocationRule, AllocationVersion, CostCentre
+from finops.models.disputes import Dispute, DisputeComment
 from finops.models.facts import RunFact
 from finops.models.ledger import UsageEvent
 from finops.models.prices import Price
+from finops.models.statements import (
+    Adjustment,
+    BillingPeriod,
+    Statement,
+    StatementLine,
+)
 
-__all__ = ["Price", "RunFact", "UsageEvent"]
+__all__ = [
+    "Adjustment",
+    "AllocationRule",
+    "AllocationVersion",
+    "BillingPeriod",
+    "CostCentre",
+    "Dispute",
+    "DisputeComment",
+    "Price",
+    "RunFact",
+    "Statement",
+    "StatementLine",
+    "UsageEvent",
+]
