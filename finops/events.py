@@ -17,6 +17,13 @@ USAGE_RERATED = kind(
     "start",
     "end",
 )
+EXCHANGE_RATE_SET = kind(
+    "exchange_rate.set",
+    "{actor} set the rate of {target} in {month} to {worth}: {reason}",
+)
+EXCHANGE_RATES_EXPORTED = kind(
+    "exchange_rates.exported", "{actor} exported {rows} exchange rates"
+)
 PRICES_EXPORTED = kind("prices.exported", "{actor} exported {rows} prices of the book")
 COSTS_EXPORTED = kind(
     "costs.exported",

@@ -179,6 +179,13 @@ class PriceForm(forms.Form):
         label="Price of one unit",
         widget=forms.TextInput(attrs={"class": "form-control", "inputmode": "decimal"}),
     )
+    currency = forms.CharField(
+        max_length=3,
+        required=False,
+        widget=_text("USD"),
+        help_text="Empty is the organization's own. Others are converted by the "
+        "month's exchange rate as usage is booked.",
+    )
     valid_from = forms.DateField(widget=_day(), label="Valid from the start of")
     reason = forms.CharField(
         min_length=3,
@@ -191,3 +198,35 @@ class PriceForm(forms.Form):
         """The beginning of the chosen day in the report's zone (of a valid form)."""
         day: date = self.cleaned_data["valid_from"]
         return datetime.combine(day, time(), ZoneInfo(settings.REPORT_TIME_ZONE))
+
+
+class RateForm(forms.Form):
+    """What a currency is worth during a month, with the reason."""
+
+    month = forms.DateField(
+        input_formats=["%Y-%m"],
+        widget=forms.DateInput(
+            attrs={"type": "month", "class": "form-control"}, format="%Y-%m"
+        ),
+    )
+    currency = forms.CharField(
+        min_length=3, max_length=3, widget=_text("EUR"), help_text="Its code."
+    )
+    rate = forms.DecimalField(
+        max_digits=28,
+        decimal_places=12,
+        label="One unit is worth",
+        widget=forms.TextInput(attrs={"class": "form-control", "inputmode": "decimal"}),
+    )
+    source = forms.CharField(
+        max_length=100,
+        required=False,
+        widget=_text("ECB, monthly average"),
+        help_text="Where the rate is from.",
+    )
+    reason = forms.CharField(
+        min_length=3,
+        max_length=300,
+        widget=_text("Month-end close"),
+        help_text="Kept in the audit trail.",
+    )

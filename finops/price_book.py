@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
 
+from core.money import multiply
+from finops.exchange import Exchange
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -14,6 +17,7 @@ class Rate:
     sku: str
     unit: str
     amount: Decimal
+    currency: str
     valid_from: datetime
     valid_to: datetime | None = None
     daily_from: time | None = None
@@ -36,10 +40,29 @@ class Rate:
         return start <= hour < end if start < end else not end <= hour < start
 
 
-class PriceBook:
-    """The rates of one currency, indexed by pattern."""
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What a quantity costs in the organization's currency; None is unrated.
 
-    def __init__(self, rates: Iterable[Rate]):
+    ``list_cost`` is what a price in another currency says, before ``rate`` (None where
+    the month has none) turned it into ``cost``.
+    """
+
+    price: int | None = None
+    cost: Decimal | None = None
+    list_cost: Decimal | None = None
+    list_currency: str = ""
+    rate: Decimal | None = None
+
+
+UNPRICED = Priced()
+
+
+class PriceBook:
+    """Rates indexed by pattern, and what turns them into one currency."""
+
+    def __init__(self, rates: Iterable[Rate], exchange: Exchange):
+        self.exchange = exchange
         self._exact: dict[str, list[Rate]] = {}
         self._prefixes: dict[str, list[Rate]] = {}
         # A price of some hours comes before one of the whole day.
@@ -66,3 +89,16 @@ class PriceBook:
                 if rate.applies(unit=unit, at=at):
                     return rate
         return None
+
+    def price(self, sku: str, *, unit: str, at: datetime, quantity: Decimal) -> Priced:
+        """What a quantity costs, kept to 12 places at each of its two steps."""
+        rate = self.rate(sku, unit=unit, at=at)
+        if rate is None:
+            return UNPRICED
+        cost = multiply(quantity, rate.amount)
+        if rate.currency == self.exchange.base:
+            return Priced(rate.id, cost)
+        worth = self.exchange.rate(rate.currency, at)
+        if worth is None:
+            return Priced(rate.id, None, cost, rate.currency)
+        return Priced(rate.id, multiply(cost, worth), cost, rate.currency, worth)

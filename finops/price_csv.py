@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
 from core.errors import Invalid
+from finops.exchange import CODE
 from finops.price_plan import Line
 from finops.price_rules import fault_of
 
@@ -27,13 +28,13 @@ _MOST_MISTAKES = 20
 _MOST_LINES = 20_000
 
 
-def row_of(line: Line, currency: str) -> tuple[object, ...]:
+def row_of(line: Line) -> tuple[object, ...]:
     """A line as ``parse`` reads it."""
     return (
         line.sku,
         line.unit,
         line.amount.normalize(),
-        currency,
+        line.currency,
         line.valid_from,
         line.valid_to,
         line.daily_from and f"{line.daily_from:%H:%M}",
@@ -45,7 +46,8 @@ def row_of(line: Line, currency: str) -> tuple[object, ...]:
 def parse(text: str, *, currency: str, zone: str) -> list[Line]:
     """The lines of a file. Raises Invalid with each mistake and its line number.
 
-    A date is the start of that day in ``zone``; a time needs its offset.
+    A date is the start of that day in ``zone``; a time needs its offset. Prices
+    without a currency are in ``currency``.
     """
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
     missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
@@ -87,8 +89,8 @@ def _line(row: Mapping[str, str | None], currency: str, zone: str) -> Line:
     values = {name: (row.get(name) or "").strip() for name in COLUMNS}
     if None in row:
         raise ValueError("more values than columns.")
-    if values["currency"] not in ("", currency):
-        raise ValueError(f"the book is in {currency}, not in {values['currency']}.")
+    if values["currency"] and not CODE.match(values["currency"]):
+        raise ValueError(f"{values['currency']!r} is no currency, such as {currency}.")
     try:
         amount = Decimal(values["amount"])
     except InvalidOperation:
@@ -108,6 +110,7 @@ def _line(row: Mapping[str, str | None], currency: str, zone: str) -> Line:
         sku=values["sku"],
         unit=values["unit"],
         amount=amount,
+        currency=values["currency"] or currency,
         valid_from=start,
         valid_to=end,
         daily_from=daily_from,

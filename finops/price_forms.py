@@ -32,7 +32,7 @@ class PriceImport(TollgateForm):
         label="Or public prices of",
         required=False,
         choices=lambda: [(name, name) for name in provider_ids()],
-        help_text=f"From {SOURCE}, in USD a token.",
+        help_text=f"From {SOURCE}, in USD a token, converted as usage is booked.",
     )
     digest = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput())
     reason = forms.CharField(
@@ -85,11 +85,6 @@ class PriceImport(TollgateForm):
 
     def _lines(self, text: str, providers: list[str]) -> list[Line]:
         if not text:
-            if settings.CURRENCY != "USD":
-                raise Invalid(
-                    "Public prices are in USD and this book is in "
-                    f"{settings.CURRENCY}: convert them, and bring them in as CSV."
-                )
             return published(providers)
         zone = settings.REPORT_TIME_ZONE
         return parse(text, currency=settings.CURRENCY, zone=zone)

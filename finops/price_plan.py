@@ -12,6 +12,8 @@ Slot = tuple[str, str, time | None, time | None]
 class Line:
     """A price of a SKU from a time on. ``id`` is that of the row it stands in.
 
+    A slot has one price at a time, in whatever currency.
+
     ``valid_to`` None lasts until the next price of the same slot. ``daily_*`` (UTC)
     bound it to hours of the day, which may pass midnight.
     """
@@ -19,6 +21,7 @@ class Line:
     sku: str
     unit: str
     amount: Decimal
+    currency: str
     valid_from: datetime
     valid_to: datetime | None = None
     daily_from: time | None = None
@@ -39,11 +42,16 @@ class Line:
 
     def says(self, other: "Line") -> bool:
         """Whether both give the same price for the same time."""
-        return (self.slot, self.amount, self.valid_from, self.valid_to) == (
-            other.slot,
-            other.amount,
-            other.valid_from,
-            other.valid_to,
+        return self.said == other.said
+
+    @property
+    def said(self) -> tuple[object, ...]:
+        return (
+            self.slot,
+            self.amount,
+            self.currency,
+            self.valid_from,
+            self.valid_to,
         )
 
 
@@ -53,6 +61,7 @@ class Change:
 
     line: Line
     before: Decimal | None
+    currency_before: str = ""
 
     @property
     def million(self) -> Decimal:
@@ -97,11 +106,15 @@ def plan(known: Iterable[Line], wanted: Sequence[Line], *, again: bool = False) 
         added += new
     changes = []
     for line in wanted:
-        amount = _amount_at(before.get(line.slot, []), line.valid_from)
+        old = _line_at(before.get(line.slot, []), line.valid_from)
         if any(
             line.slot == one.slot and line.valid_from == one.valid_from for one in added
         ):
-            changes.append(Change(line, amount))
+            changes.append(
+                Change(line, None)
+                if old is None
+                else Change(line, old.amount, old.currency)
+            )
     return Plan(tuple(changes), tuple(ended), tuple(added), len(wanted) - len(changes))
 
 
@@ -127,8 +140,8 @@ def _different(lines: list[Line], others: list[Line]) -> list[Line]:
     return [line for line in lines if not any(line.says(one) for one in others)]
 
 
-def _amount_at(lines: Iterable[Line], at: datetime) -> Decimal | None:
+def _line_at(lines: Iterable[Line], at: datetime) -> Line | None:
     for line in lines:
         if line.valid_from <= at and (line.valid_to is None or at < line.valid_to):
-            return line.amount
+            return line
     return None

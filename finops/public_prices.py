@@ -22,6 +22,7 @@ from finops.model_usage import model_sku
 from finops.price_plan import Line
 
 SOURCE = f"genai-prices {version('genai-prices')}"
+CURRENCY = "USD"
 BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
 _MILLIONTH = Decimal("0.000001")
 # What has no price of its own costs what the whole costs that it is a part of.
@@ -81,6 +82,7 @@ def _of_model(provider: str, model: ModelInfo) -> Iterator[Line]:
                 sku=model_sku(provider, model.id, kind),
                 unit="Tokens",
                 amount=amount,
+                currency=CURRENCY,
                 valid_from=start,
                 valid_to=end,
                 daily_from=_hour(condition, "start_time"),

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from core.money import multiply, total
+from core.money import total
 from finops.price_book import PriceBook
 
 
@@ -37,9 +37,9 @@ class Moved:
 
 
 def cost_at(book: PriceBook, row: Quantity) -> Decimal | None:
-    """Its cost at this book; None where the book has no price of it."""
-    rate = book.rate(row.sku, unit=row.unit, at=row.at)
-    return None if rate is None else multiply(row.quantity, rate.amount)
+    """Its cost at this book; None without a price or an exchange rate."""
+    found = book.price(row.sku, unit=row.unit, at=row.at, quantity=row.quantity)
+    return found.cost
 
 
 def moved(

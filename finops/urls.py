@@ -2,13 +2,18 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from finops.views import costs, price_import, prices, rerating, what_if
+from finops.api import rates as api_rates
+from finops.views import costs, price_import, prices, rates, rerating, what_if
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("costs/", costs.costs, name="costs"),
     path("costs/prices/", prices.prices, name="prices"),
     path("costs/prices/import/", price_import.price_import, name="price_import"),
     path("costs/prices/export/", price_import.price_export, name="price_export"),
+    path("costs/rates/", rates.rates, name="rates"),
+    path("costs/rates/set/", rates.rate_set, name="rate_set"),
+    path("costs/rates/export/", rates.rate_export, name="rate_export"),
+    path("api/v1/costs/rates/", api_rates.RateList.as_view(), name="api_rates"),
     path("costs/unrated/", rerating.unrated_usage, name="unrated"),
     path("costs/rerate/", rerating.rerate_usage, name="rerate"),
     path("costs/what-if/", what_if.what_if, name="what_if"),

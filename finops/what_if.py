@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from core.money import multiply, total
+from core.money import total
 from finops.price_book import PriceBook
 
 
@@ -53,15 +53,14 @@ def at_book(usage: Iterable[Grouped], book: PriceBook) -> tuple[Supposed, ...]:
         old = found.get((one.sku, one.unit)) or Supposed(
             one.sku, one.unit, nothing, nothing, nothing, nothing
         )
-        rate = book.rate(one.sku, unit=one.unit, at=one.at)
-        cost = nothing if rate is None else multiply(one.quantity, rate.amount)
-        missing = one.quantity if rate is None else nothing
+        cost = book.price(one.sku, unit=one.unit, at=one.at, quantity=one.quantity).cost
+        missing = one.quantity if cost is None else nothing
         found[one.sku, one.unit] = Supposed(
             sku=one.sku,
             unit=one.unit,
             quantity=total((old.quantity, one.quantity)),
             booked=total((old.booked, one.cost)),
-            cost=total((old.cost, cost)),
+            cost=total((old.cost, cost or nothing)),
             unpriced=total((old.unpriced, missing)),
         )
     return tuple(

@@ -77,6 +77,7 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
         (
             Place("Reports", "costs", "report-money", "c", can.COSTS_READ),
             Place("Prices", "prices", "receipt-2", "b", can.COSTS_READ),
+            Place("Exchange rates", "rates", "report-money", "v", can.COSTS_READ),
         ),
     ),
     (

@@ -14,6 +14,7 @@ RUNS_EXECUTE = "runs:execute"
 RUNS_READ = "runs:read"
 AUDIT_READ = "audit:read"
 COSTS_READ = "costs:read"
+COSTS_WRITE = "costs:write"
 POLICY_READ = "policy:read"
 POLICY_WRITE = "policy:write"
 ADMIN_TEAMS = "admin:teams"
@@ -26,6 +27,7 @@ EXPLAINED = (
     (RUNS_READ, "Read runs and their results"),
     (CATALOG_READ, "Search the catalog and read signatures"),
     (COSTS_READ, "Read the team's costs through the REST API"),
+    (COSTS_WRITE, "Report model usage of the team's work; price its usage anew"),
     (AUDIT_READ, "Read the team's audit events through the REST API"),
     (POLICY_READ, "Read rules, their versions and quotas; ask why a call is denied"),
     (POLICY_WRITE, "Draft and propose rules; set the team's quotas"),

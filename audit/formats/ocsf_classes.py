@@ -91,6 +91,7 @@ MAPPINGS: dict[str, Mapping] = {
     **_entities("quota", set=_UPDATE, removed=_DELETE),
     **_entities("price", set=_UPDATE),
     **_entities("prices", brought_in=_UPDATE),
+    **_entities("exchange_rate", set=_UPDATE),
     **_entities("usage", rerated=_UPDATE),
     **_entities("sandbox_policy", set=_UPDATE, removed=_DELETE),
     **_entities(
@@ -170,6 +171,7 @@ MAPPINGS: dict[str, Mapping] = {
     "audit.restored": Mapping(LIFECYCLE, OTHER, HIGH),
     "list.exported": Mapping(API, _READ),
     "costs.exported": Mapping(API, _READ),
+    "exchange_rates.exported": Mapping(API, _READ),
     "prices.exported": Mapping(API, _READ),
 }
 # A verification that found something is a finding of its own.

@@ -3,6 +3,7 @@
 from finops.models.centres import AllocationRule, AllocationVersion, CostCentre
 from finops.models.disputes import Dispute, DisputeComment
 from finops.models.facts import RunFact
+from finops.models.fx import ExchangeRate
 from finops.models.ledger import UsageEvent
 from finops.models.prices import Price
 from finops.models.statements import (
@@ -20,6 +21,7 @@ __all__ = [
     "CostCentre",
     "Dispute",
     "DisputeComment",
+    "ExchangeRate",
     "Price",
     "RunFact",
     "Statement",

@@ -34,6 +34,10 @@ class UsageEvent(Snapshot):
     happened; ``reported_at`` when it was learned, null where that is the same moment.
     ``cost`` is null while no price is known (unrated), which is not the same as 0.
 
+    ``cost`` is in ``currency``, the organization's. Where the price is in another,
+    ``list_cost`` in ``list_currency`` is what it says, and ``rate`` what turned it into
+    ``cost``: null where the month has no rate, and then the quantity is unrated.
+
     A mistake is taken back by a row with the opposite quantity and cost whose
     ``reverses`` names the uid, and booked again as a row of its own.
     """
@@ -68,6 +72,9 @@ class UsageEvent(Snapshot):
     known = models.CharField(max_length=10, choices=Known.choices)
     cost = models.DecimalField(max_digits=28, decimal_places=12, null=True)
     currency = models.CharField(max_length=3)
+    list_cost = models.DecimalField(max_digits=28, decimal_places=12, null=True)
+    list_currency = models.CharField(max_length=3, blank=True, db_default="")
+    rate = models.DecimalField(max_digits=28, decimal_places=12, null=True)
     price = models.ForeignKey("finops.Price", on_delete=models.PROTECT, null=True)
     run = models.CharField(max_length=40)
     task = models.CharField(max_length=40)

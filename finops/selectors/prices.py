@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.conf import settings
 from django.db.models import Count, Max, Min, QuerySet, Sum
 
 from finops.models import Price, UsageEvent
@@ -12,9 +11,8 @@ from finops.models import Price, UsageEvent
 
 def known_prices() -> QuerySet[Price]:
     """What stands in the book now: by SKU, the latest start first."""
-    return Price.objects.filter(known_to=None, currency=settings.CURRENCY).order_by(
-        "sku", "unit", "-valid_from", "-pk"
-    )
+    known = Price.objects.filter(known_to=None)
+    return known.order_by("sku", "unit", "-valid_from", "-pk")
 
 
 def history(sku: str) -> QuerySet[Price]:

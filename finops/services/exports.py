@@ -14,6 +14,7 @@ from core.errors import Invalid
 from core.exports import respond
 from core.period import Period
 from finops import events, price_csv
+from finops.models import ExchangeRate
 from finops.selectors.breakdown import Breakdown
 from finops.selectors.prices import known_prices
 from finops.services.prices import line_of
@@ -35,6 +36,7 @@ COLUMNS = (
     "zone",
 )
 FORMS = ("csv", "json")
+_RATES = ("month", "currency", "base", "rate", "source", "known_from", "known_to")
 
 
 @transaction.atomic
@@ -91,8 +93,26 @@ def export_prices(*, actor: Actor, at: datetime) -> StreamingHttpResponse:
         name=f"prices-{settings.CURRENCY.lower()}-{at:%Y%m%d}",
         form="csv",
         columns=price_csv.COLUMNS,
-        rows=[price_csv.row_of(line, settings.CURRENCY) for line in lines],
+        rows=[price_csv.row_of(line) for line in lines],
     )
+
+
+@transaction.atomic
+def export_rates(*, actor: Actor, at: datetime) -> StreamingHttpResponse:
+    """Every exchange rate that was ever known, with the time it stood."""
+    found = ExchangeRate.objects.filter(base=settings.CURRENCY)
+    rows = list(
+        found.order_by("month", "currency", "known_from", "pk").values_list(*_RATES)
+    )
+    record(
+        events.EXCHANGE_RATES_EXPORTED,
+        actor=actor,
+        at=at,
+        target=Target("exchange_rates", settings.CURRENCY, "Exchange rates"),
+        payload={"rows": len(rows)},
+    )
+    name = f"exchange-rates-{settings.CURRENCY.lower()}-{at:%Y%m%d}"
+    return respond(name=name, form="csv", columns=_RATES, rows=rows)
 
 
 def _rows(report: Breakdown, period: Period) -> Iterator[tuple[Any, ...]]:

@@ -10,27 +10,27 @@ from typing import Any
 from django.conf import settings
 
 from core.errors import Invalid
-from core.money import multiply, total
+from core.money import total
 from core.prepared import prepared_cursor
 from finops.models import UsageEvent
-from finops.price_book import Rate
+from finops.price_book import PriceBook
 from finops.services.prices import current_book
 
 # The sorted input gives two bookings of the same quantities one order of locks.
 _INSERT = """
 INSERT INTO finops_usageevent (
-  uid, at, kind, sku, unit, quantity, known, cost, currency, price_id, run, task, step,
-  server, tool, model, team, cost_centre, project, environment, principal,
-  token_kind, reported_at)
+  uid, at, kind, sku, unit, quantity, known, cost, currency, list_cost, list_currency,
+  rate, price_id, run, task, step, server, tool, model, team, cost_centre, project,
+  environment, principal, token_kind, reported_at)
 SELECT u.uid, %(at)s::timestamptz, u.kind, u.sku, u.unit, u.quantity, u.known, u.cost,
-  %(currency)s::text, u.price, %(run)s::text, %(task)s::text, u.step, u.server, u.tool,
-  u.model, %(team)s::text, %(cost_centre)s::text, %(project)s::text,
-  %(environment)s::text, %(principal)s::text,
+  %(currency)s::text, u.list_cost, u.list_currency, u.rate, u.price, %(run)s::text,
+  %(task)s::text, u.step, u.server, u.tool, u.model, %(team)s::text,
+  %(cost_centre)s::text, %(project)s::text, %(environment)s::text, %(principal)s::text,
   u.token_kind, %(reported_at)s::timestamptz
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS u (
   uid text, kind text, sku text, unit text, quantity numeric, known text, cost numeric,
-  price bigint, step int, server text, tool text, model text,
-  token_kind text)
+  list_cost numeric, list_currency text, rate numeric, price bigint, step int,
+  server text, tool text, model text, token_kind text)
 ON CONFLICT (uid) DO NOTHING
 RETURNING cost
 """
@@ -102,10 +102,7 @@ def book(
     if not usages:
         return Booked(Decimal(0), currency, 0)
     book_now = current_book()
-    rows = {
-        usage.uid: _row(usage, book_now.rate(usage.sku, unit=usage.unit, at=at))
-        for usage in reversed(usages)
-    }
+    rows = {usage.uid: _row(usage, book_now, at) for usage in reversed(usages)}
     values = {
         **asdict(payer),
         "at": at,
@@ -122,14 +119,14 @@ def book(
     return _booked(costs, currency)
 
 
-def _row(usage: Usage, rate: Rate | None) -> dict[str, Any]:
+def _row(usage: Usage, book_now: PriceBook, at: datetime) -> dict[str, Any]:
     if not usage.quantity.is_finite() or usage.quantity < 0:
         raise Invalid(
             f"The quantity {usage.quantity} of {usage.sku} cannot be booked: it must "
             "be a number from 0 up."
         )
     quantity = usage.quantity.quantize(_QUANTITY_STEP)
-    cost = None if rate is None else str(multiply(quantity, rate.amount))
+    priced = book_now.price(usage.sku, unit=usage.unit, at=at, quantity=quantity)
     return {
         "uid": usage.uid,
         "kind": usage.kind,
@@ -137,14 +134,21 @@ def _row(usage: Usage, rate: Rate | None) -> dict[str, Any]:
         "unit": usage.unit,
         "quantity": str(quantity),
         "known": usage.known,
-        "cost": cost,
-        "price": rate.id if rate else None,
+        "cost": _text(priced.cost),
+        "list_cost": _text(priced.list_cost),
+        "list_currency": priced.list_currency,
+        "rate": _text(priced.rate),
+        "price": priced.price,
         "step": usage.step,
         "server": usage.server,
         "tool": usage.tool,
         "model": usage.model,
         "token_kind": usage.token_kind,
     }
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
 
 
 def _booked(costs: Iterable[Decimal | None], currency: str) -> Booked:

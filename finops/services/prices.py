@@ -1,7 +1,7 @@
 """Changes the price book, and keeps a copy of it in each process."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,13 +19,15 @@ from finops.models import Price
 from finops.price_book import PriceBook, Rate
 from finops.price_plan import Line, Plan, plan
 from finops.price_rules import fault_of
+from finops.selectors.rates import check_currency, known_exchange
 
 PRICES = "prices"
 # The id beside the revision tells apart a book whose change was rolled back: numbers
 # of a sequence are never given twice.
 _STAMP = """
 SELECT coalesce((SELECT number FROM core_revision WHERE name = 'prices'), 0),
-       coalesce((SELECT max(id) FROM finops_price), 0)
+       coalesce((SELECT max(id) FROM finops_price), 0),
+       coalesce((SELECT max(id) FROM finops_exchangerate), 0)
 """
 _BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
 _DEFAULTS = (
@@ -41,7 +43,7 @@ _DEFAULT_REASON = "Default price of a new installation: replace it with your own
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    stamp: tuple[int, int, str]
+    stamp: tuple[int, int, int, str, str]
     book: PriceBook
 
 
@@ -49,12 +51,12 @@ _held: _Held | None = None
 
 
 def current_book() -> PriceBook:
-    """The prices known now, in the booking currency; one small query if unchanged."""
+    """The prices and exchange rates known now; one small query if unchanged."""
     global _held
     with connection.cursor() as cursor:
         cursor.execute(_STAMP)
-        number, newest = cursor.fetchone()
-    stamp = (number, newest, settings.CURRENCY)
+        number, price, rate = cursor.fetchone()
+    stamp = (number, price, rate, settings.CURRENCY, settings.REPORT_TIME_ZONE)
     held = _held
     if held is None or held.stamp != stamp:
         # The stamp is read first: a change in between makes the next call read again.
@@ -63,20 +65,26 @@ def current_book() -> PriceBook:
 
 
 def _read_book() -> PriceBook:
-    known = Price.objects.filter(known_to=None, currency=settings.CURRENCY)
-    return PriceBook(
+    known = Price.objects.filter(known_to=None).order_by("-valid_from", "-pk")
+    return _book_of(map(line_of, known))
+
+
+def _book_of(lines: Iterable[Line]) -> PriceBook:
+    rates = (
         Rate(
-            id=row.pk,
-            sku=row.sku,
-            unit=row.unit,
-            amount=row.amount,
-            valid_from=row.valid_from,
-            valid_to=row.valid_to,
-            daily_from=row.daily_from,
-            daily_to=row.daily_to,
+            id=line.id or 0,
+            sku=line.sku,
+            unit=line.unit,
+            amount=line.amount,
+            currency=line.currency,
+            valid_from=line.valid_from,
+            valid_to=line.valid_to,
+            daily_from=line.daily_from,
+            daily_to=line.daily_to,
         )
-        for row in known.order_by("-valid_from", "-pk")
+        for line in lines
     )
+    return PriceBook(rates, known_exchange())
 
 
 @transaction.atomic
@@ -90,16 +98,19 @@ def set_price(
     actor: Actor,
     at: datetime,
     source: str = "edited",
+    currency: str = "",
 ) -> Price:
     """Set what one ``unit`` of ``sku`` costs from ``valid_from`` on.
 
-    It lasts until the next price of that SKU that is already planned. What was known
-    before stays as a row whose knowledge ended at ``at``; usage that is booked keeps
-    its cost. Raises Invalid.
+    ``currency`` is the organization's where none is given: any other is converted as
+    usage is booked. It lasts until the next price of that SKU that is already planned.
+    What was known before stays as a row whose knowledge ended at ``at``; usage that is
+    booked keeps its cost. Raises Invalid.
     """
-    _check(sku=sku, unit=unit, amount=amount, reason=reason)
+    money = currency or settings.CURRENCY
+    _check(sku=sku, unit=unit, amount=amount, currency=money, reason=reason)
     raise_revision(PRICES)  # its row lock makes changes of the book take turns
-    line = Line(sku, unit, amount, valid_from, source=source)
+    line = Line(sku, unit, amount, money, valid_from, source=source)
     standing = _standing([line])
     before = next((one for one in standing if _holds(one, line)), None)
     # A price that is set again as it stands is known anew, with its reason.
@@ -107,7 +118,7 @@ def set_price(
     price = Price.objects.get(
         sku=sku,
         unit=unit,
-        currency=settings.CURRENCY,
+        currency=money,
         known_to=None,
         daily_from=None,
         valid_from=valid_from,
@@ -134,23 +145,11 @@ def preview(lines: Sequence[Line]) -> Plan:
 
 def book_with(lines: Sequence[Line]) -> PriceBook:
     """The book as it would be with these prices; nothing is written."""
-    known = Price.objects.filter(known_to=None, currency=settings.CURRENCY)
+    known = Price.objects.filter(known_to=None)
     standing = [line_of(price) for price in known.order_by("valid_from", "pk")]
     found = plan(standing, lines)
     kept = [line for line in standing if line not in found.ended]
-    return PriceBook(
-        Rate(
-            id=line.id or 0,
-            sku=line.sku,
-            unit=line.unit,
-            amount=line.amount,
-            valid_from=line.valid_from,
-            valid_to=line.valid_to,
-            daily_from=line.daily_from,
-            daily_to=line.daily_to,
-        )
-        for line in (*found.added, *kept)
-    )
+    return _book_of((*found.added, *kept))
 
 
 def digest_of(found: Plan) -> str:
@@ -200,11 +199,7 @@ def bring_in(
 
 def ensure_default_prices(*, at: datetime, actor: Actor = SYSTEM) -> int:
     """Give every SKU that has no price yet a default; returns how many were set."""
-    known = set(
-        Price.objects.filter(known_to=None, currency=settings.CURRENCY).values_list(
-            "sku", "unit"
-        )
-    )
+    known = set(Price.objects.filter(known_to=None).values_list("sku", "unit"))
     missing = [row for row in _DEFAULTS if row[:2] not in known]
     for sku, unit, amount in missing:
         set_price(
@@ -226,6 +221,7 @@ def line_of(price: Price) -> Line:
         sku=price.sku,
         unit=price.unit,
         amount=price.amount,
+        currency=price.currency,
         valid_from=price.valid_from,
         valid_to=price.valid_to,
         daily_from=price.daily_from,
@@ -239,7 +235,6 @@ def _standing(lines: Sequence[Line]) -> list[Line]:
     """What is known now of the SKUs of ``lines``."""
     known = Price.objects.filter(
         known_to=None,
-        currency=settings.CURRENCY,
         sku__in={line.sku for line in lines},
     )
     return [line_of(price) for price in known.order_by("valid_from", "pk")]
@@ -260,7 +255,7 @@ def _write(found: Plan, *, at: datetime) -> None:
             sku=line.sku,
             unit=line.unit,
             amount=line.amount,
-            currency=settings.CURRENCY,
+            currency=line.currency,
             valid_from=line.valid_from,
             valid_to=line.valid_to,
             daily_from=line.daily_from,
@@ -272,9 +267,10 @@ def _write(found: Plan, *, at: datetime) -> None:
     )
 
 
-def _check(*, sku: str, unit: str, amount: Decimal, reason: str) -> None:
+def _check(*, sku: str, unit: str, amount: Decimal, currency: str, reason: str) -> None:
     if fault := fault_of(sku=sku, unit=unit, amount=amount):
         raise Invalid(fault)
+    check_currency(currency)
     if len(reason.strip()) < 3:
         raise Invalid("Say why the price changes: the reason is kept in the trail.")
 
@@ -282,7 +278,7 @@ def _check(*, sku: str, unit: str, amount: Decimal, reason: str) -> None:
 def _as_dict(price: Line) -> dict[str, str]:
     return {
         "amount": f"{price.amount:f}",
-        "currency": settings.CURRENCY,
+        "currency": price.currency,
         "unit": price.unit,
         "valid_from": price.valid_from.isoformat(),
         "valid_to": price.valid_to.isoformat() if price.valid_to else "",

@@ -118,18 +118,24 @@ def _reverse(row: UsageEvent, at: datetime) -> UsageEvent:
     taken = copy(row)
     taken.pk, taken.uid, taken.reverses = None, _uid("rev", row), row.uid
     taken.quantity = -row.quantity
-    taken.cost = None if row.cost is None else -row.cost
+    taken.cost = _opposite(row.cost)
+    taken.list_cost = _opposite(row.list_cost)
     taken.reported_at = at
     return taken
 
 
 def _again(row: UsageEvent, book: PriceBook, at: datetime) -> UsageEvent:
-    rate = book.rate(row.sku, unit=row.unit, at=row.at)
+    priced = book.price(row.sku, unit=row.unit, at=row.at, quantity=row.quantity)
     booked = copy(row)
     booked.pk, booked.uid, booked.reported_at = None, _uid("reb", row), at
-    booked.price_id = None if rate is None else rate.id
-    booked.cost = cost_at(book, row)
+    booked.price_id, booked.cost = priced.price, priced.cost
+    booked.list_cost, booked.list_currency = priced.list_cost, priced.list_currency
+    booked.rate = priced.rate
     return booked
+
+
+def _opposite(amount: Decimal | None) -> Decimal | None:
+    return None if amount is None else -amount
 
 
 def _uid(prefix: str, row: UsageEvent) -> str:

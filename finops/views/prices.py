@@ -30,6 +30,7 @@ def prices(request: Request) -> HttpResponse:
         initial={
             "sku": sku,
             "unit": current.unit if current else request.GET.get("unit", "")[:20],
+            "currency": current.currency if current else settings.CURRENCY,
             "valid_from": now().date(),
         }
     )
@@ -48,6 +49,7 @@ def price_set(request: Request) -> HttpResponse:
                 sku=values["sku"],
                 unit=values["unit"],
                 amount=values["amount"],
+                currency=values["currency"].upper(),
                 valid_from=form.starts_at(),
                 reason=values["reason"],
                 actor=actor_of(request),

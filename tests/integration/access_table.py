@@ -66,6 +66,7 @@ _QUOTA = {"metric": "runs", "window": "day", "limit": "1", "reason": "r"}
 _LIMIT = {"limit": "2", "reason": "r"}
 _PERSON = {"username": "zoe", "password": "long-and-odd-7"}
 _PLACE = {"name": "E", "slug": "e", "position": "1"}
+_RATE = {"month": "2026-10", "currency": "EUR", "rate": "1.1", "reason": "ECB"}
 _WHY = {"reason": "r"}
 _RULE = {"id": "yes", "effect": "deny", "mode": "enforce"}
 _APPROVE = {"verdict": "approve", "reason": "r"}
@@ -174,6 +175,9 @@ TABLE = (
     # Costs
     row("GET", "costs", "S++++++"),
     row("GET", "prices", "S++++++"),
+    row("GET", "rates", "S++++++"),
+    row("GET", "rate_export", "S++++++"),
+    row("POST", "rate_set", "S3333++", body=_RATE),
     row("GET", "price_import", "S3333++"),
     row("POST", "price_import", "S3333++", body={"text": "sku"}),
     row("GET", "price_export", "S++++++"),
@@ -269,6 +273,7 @@ TABLE = (
     # REST API, as people with a session
     row("GET", "api_schema", "S++++++"),
     row("GET", "api_servers", "S++++++"),
+    row("GET", "api_rates", "S++++++"),
     row("GET", "api_tools", "S++++++"),
     row("GET", "api_tool", "S++++++", **_TOOL),
     row("GET", "api_runs", "S++++++"),

@@ -50,7 +50,7 @@ class Command(BaseCommand):
     def _act(self, options: dict[str, Any]) -> None:
         if options["act"] == "export":
             lines = map(line_of, known_prices())
-            rows = (row_of(line, settings.CURRENCY) for line in lines)
+            rows = (row_of(line) for line in lines)
             self.stdout.write("".join(csv_lines(COLUMNS, rows)), ending="")
             return
         if options["act"] == "models":
@@ -82,9 +82,13 @@ class Command(BaseCommand):
     def _show(self, planned: Plan) -> None:
         for change in planned.changes:
             line = change.line
-            before = "new" if change.before is None else f"{change.before:f}"
+            before = (
+                "new"
+                if change.before is None
+                else f"{change.before:f} {change.currency_before}"
+            )
             self.stdout.write(
                 f"{line.sku} {line.hours} from {line.valid_from:%Y-%m-%d}: "
-                f"{before} -> {line.amount:f} a {line.unit}"
+                f"{before} -> {line.amount:f} {line.currency} a {line.unit}"
             )
         self.stdout.write(f"{len(planned.changes)} to change, {planned.same} as is.")

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from finops.exchange import Exchange
 from finops.price_book import PriceBook, Rate
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -20,7 +21,7 @@ def _rate(
     valid_from: datetime = JANUARY,
     valid_to: datetime | None = None,
 ) -> Rate:
-    return Rate(number, sku, unit, Decimal(number), valid_from, valid_to)
+    return Rate(number, sku, unit, Decimal(number), "USD", valid_from, valid_to)
 
 
 BOOK = PriceBook(
@@ -32,7 +33,8 @@ BOOK = PriceBook(
         _rate(5, "tool/erp.*", valid_from=JUNE),
         _rate(6, "tool/old.*", valid_to=JUNE),
         _rate(7, "tokens/result", unit="Tokens"),
-    ]
+    ],
+    Exchange("USD", "UTC"),
 )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Invalid
+from finops.exchange import Exchange
 from finops.price_book import PriceBook, Rate
 from finops.price_csv import COLUMNS, parse, row_of
 from finops.price_plan import Line, plan
@@ -20,7 +21,8 @@ _DAYS = st.integers(0, 30)
 
 def _line(amount: int, day: int, until: int | None = None) -> Line:
     end = None if until is None else START + timedelta(days=until)
-    return Line("tool/x", "Requests", Decimal(amount), START + timedelta(days=day), end)
+    start = START + timedelta(days=day)
+    return Line("tool/x", "Requests", Decimal(amount), "USD", start, end)
 
 
 def _amount(lines: list[Line], at: datetime) -> Decimal | None:
@@ -66,16 +68,20 @@ def test_hours_are_a_slot_of_their_own_and_win_within_them() -> None:
     night = replace(_line(1, 0), daily_from=time(16, 30), daily_to=time(0, 30))
     assert plan([replace(_line(3, 0), id=1)], [night]).ended == ()
     book = PriceBook(
-        Rate(
-            id=number,
-            sku=line.sku,
-            unit=line.unit,
-            amount=line.amount,
-            valid_from=line.valid_from,
-            daily_from=line.daily_from,
-            daily_to=line.daily_to,
-        )
-        for number, line in enumerate([_line(3, 0), night])
+        (
+            Rate(
+                id=number,
+                sku=line.sku,
+                unit=line.unit,
+                amount=line.amount,
+                currency=line.currency,
+                valid_from=line.valid_from,
+                daily_from=line.daily_from,
+                daily_to=line.daily_to,
+            )
+            for number, line in enumerate([_line(3, 0), night])
+        ),
+        Exchange("USD", "UTC"),
     )
     for hour, minute, amount in ((16, 29, 3), (16, 30, 1), (0, 29, 1), (0, 30, 3)):
         at = START.replace(hour=hour, minute=minute)
@@ -96,6 +102,7 @@ def test_a_file_of_the_book_reads_as_the_book() -> None:
         "model/a/b/input",
         "Tokens",
         Decimal("0.000000075"),
+        "EUR",
         START,
         START + timedelta(days=1),
         time(16, 30),
@@ -105,7 +112,7 @@ def test_a_file_of_the_book_reads_as_the_book() -> None:
     text = ",".join(COLUMNS) + "\n"
     text += ",".join(
         value.isoformat() if isinstance(value, datetime) else f"{value}"
-        for value in row_of(line, "USD")
+        for value in row_of(line)
     )
     assert parse(text, currency="USD", zone="UTC") == [line]
     day = _parse("tool/x,Requests,1,2026-07-01,,,")[0].valid_from
