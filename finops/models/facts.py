@@ -1,5 +1,6 @@
 """One row a finished run: what the reports count."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from finops.models.ledger import Snapshot
@@ -8,7 +9,9 @@ from finops.models.ledger import Snapshot
 class RunFact(Snapshot):
     """A finished run as the reports see it.
 
-    Durations are seconds. ``attempt`` counts the runs of the task from 1.
+    Durations are seconds. ``attempt`` counts the runs of the task from 1. ``tools``
+    are those it called, each once and in order of name, ``tool_successes`` how many
+    calls of each succeeded.
     """
 
     run = models.CharField(max_length=40, unique=True)
@@ -22,6 +25,8 @@ class RunFact(Snapshot):
     error_code = models.CharField(max_length=60, blank=True)
     tool_calls = models.PositiveIntegerField()
     successful_calls = models.PositiveIntegerField()
+    tools = ArrayField(models.CharField(max_length=200), default=list)
+    tool_successes = ArrayField(models.IntegerField(), default=list)
     queue_seconds = models.FloatField()
     hold_seconds = models.FloatField(default=0)
     run_seconds = models.FloatField()

@@ -22,9 +22,16 @@ class Scope:
     environment: str = ""
     principal: str = ""
     mode: str = ""
+    language: str = ""
     model: str = ""
+    server: str = ""
     tool: str = ""
     sku: str = ""
+
+    @property
+    def narrows_tools(self) -> bool:
+        """Whether it asks for the use of tools rather than for whole runs."""
+        return bool(self.server or self.tool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +43,47 @@ class Conditions:
 
 
 _SHARED = ("team", "cost_centre", "environment", "principal", "model")
+_OF_RUNS = ("mode", "language")
 
 
 def of_facts(scope: Scope, period: Period) -> Conditions:
-    """Conditions on ``finops_runfact f``: runs that ended within the period."""
-    return _conditions(scope, period, table="f", time="ended_at", columns=("mode",))
+    """Conditions on ``finops_runfact f``: runs that ended within the period.
+
+    Tools and servers are left to ``of_calls``.
+    """
+    return _conditions(scope, period, table="f", time="ended_at", columns=_OF_RUNS)
+
+
+def of_calls(scope: Scope) -> Conditions:
+    """Conditions on the calls ``c (tool, server)`` of a fact."""
+    parts, parameters = ["true"], {}
+    for column in ("server", "tool"):
+        if value := getattr(scope, column):
+            parts.append(f"c.{column} = %({column})s")
+            parameters[column] = value
+    return Conditions(" AND ".join(parts), parameters)
 
 
 def of_usage(scope: Scope, period: Period) -> Conditions:
     """Conditions on ``finops_usageevent u``: what was booked within the period."""
-    found = _conditions(scope, period, table="u", time="at", columns=("tool", "sku"))
-    if not scope.mode:
+    found = _conditions(
+        scope, period, table="u", time="at", columns=("server", "tool", "sku")
+    )
+    asked = {name: value for name in _OF_RUNS if (value := getattr(scope, name))}
+    if not asked:
         return found
-    mode = (
-        "EXISTS (SELECT 1 FROM finops_runfact m "
-        "WHERE m.run = u.run AND m.mode = %(mode)s)"
-    )
-    return Conditions(
-        f"{found.sql} AND {mode}", found.parameters | {"mode": scope.mode}
-    )
+    same = "".join(f" AND m.{name} = %({name})s" for name in asked)
+    fact = f"EXISTS (SELECT 1 FROM finops_runfact m WHERE m.run = u.run{same})"  # noqa: S608
+    return Conditions(f"{found.sql} AND {fact}", found.parameters | asked)
 
 
 def of_loose_usage(scope: Scope, period: Period) -> Conditions:
     """Conditions on usage that belongs to no run, such as definitions shown.
 
-    It has no mode, so a filter by mode leaves it out.
+    It has neither mode nor language, so a filter by one leaves it out.
     """
-    found = of_usage(replace(scope, mode=""), period)
-    none = " AND false" if scope.mode else ""
+    found = of_usage(replace(scope, mode="", language=""), period)
+    none = " AND false" if scope.mode or scope.language else ""
     return Conditions(f"{found.sql} AND u.run = ''{none}", found.parameters)
 
 

@@ -139,7 +139,7 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
         run.usage["isolation"] = ending.isolation
     kept = sum(call.result_tokens for call in calls)
     avoided = definition_tokens + kept - script - returned
-    _count(run, task, booked, script + returned, avoided)
+    _count(run, task, calls, booked, script + returned, avoided)
     _end(run, at)
     if holds_quota:
         # Last, since others wait for the same rows until this is committed.
@@ -313,10 +313,28 @@ def _shown_usage(
     }
 
 
-def _count(run: Run, task: str, booked: Booked, tokens_used: int, avoided: int) -> None:
+def _used(calls: list[CallRow]) -> dict[str, int]:
+    """The successful calls of each tool that the run was let call, in order of name."""
+    found: dict[str, int] = {}
+    for call in sorted(calls, key=lambda call: call.tool):
+        if call.decision == ALLOW:
+            succeeded = call.outcome == ToolCall.Outcome.OK
+            found[call.tool] = found.get(call.tool, 0) + succeeded
+    return found
+
+
+def _count(
+    run: Run,
+    task: str,
+    calls: list[CallRow],
+    booked: Booked,
+    tokens_used: int,
+    avoided: int,
+) -> None:
     ended = run.finished_at
     assert ended is not None  # noqa: S101 - set by the caller just before
     started = run.started_at or ended
+    used = _used(calls)
     record_run(
         fact=RunFact(
             team=run.team,
@@ -335,6 +353,8 @@ def _count(run: Run, task: str, booked: Booked, tokens_used: int, avoided: int) 
             error_code=(run.error or {}).get("code", ""),
             tool_calls=run.tool_calls,
             successful_calls=run.successful_calls,
+            tools=list(used),
+            tool_successes=list(used.values()),
             queue_seconds=(started - run.queued_at).total_seconds(),
             hold_seconds=run.hold_seconds,
             run_seconds=(ended - started).total_seconds() - run.hold_seconds,

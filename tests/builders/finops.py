@@ -125,6 +125,8 @@ def make_fact(
         "error_code": "" if succeeded else "script_error",
         "tool_calls": tool_calls,
         "successful_calls": successful_calls,
+        "tools": [],
+        "tool_successes": [],
         "queue_seconds": queue_seconds,
         "hold_seconds": hold_seconds,
         "run_seconds": run_seconds,
@@ -163,6 +165,8 @@ def make_metered_run(
     fact = make_fact(
         status=status,
         tool_calls=calls,
+        tools=[tool] if calls else [],
+        tool_successes=[calls if status == "succeeded" else calls - 1] if calls else [],
         tokens=tokens,
         cost=str(cost),
         ended_at=at,
