@@ -19,7 +19,7 @@ WHERE f.run = c.run
 class Migration(migrations.Migration):
     dependencies = [
         ("gateway", "0012_run_trace"),
-        ("finops", "0010_tools_of_facts"),
+        ("finops", "0011_tools_of_facts"),
     ]
 
     operations = [migrations.RunSQL(_FILL, migrations.RunSQL.noop)]

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("finops", "0009_closed_statements"),
+        ("finops", "0010_exchange_rates"),
     ]
 
     operations = [
