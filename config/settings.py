@@ -273,6 +273,8 @@ RUN_THREADS = env.number("TOLLGATE_RUN_THREADS", 16)
 RUN_LEASE_SECONDS = env.number("TOLLGATE_RUN_LEASE_SECONDS", 30)
 # A call's own time limit is its server's; none may be longer than this.
 CALL_LONGEST_SECONDS = env.number("TOLLGATE_CALL_LONGEST_SECONDS", 120)
+# Usage of models may be reported so late at most.
+USAGE_DAYS = env.number("TOLLGATE_USAGE_DAYS", 100)
 RESULT_DAYS = env.number("TOLLGATE_RESULT_DAYS", 30)
 APPROVAL_SECONDS = env.number("TOLLGATE_APPROVAL_SECONDS", 86_400)
 # One message to one receiver may take this long in all.

@@ -33,3 +33,12 @@ COSTS_EXPORTED = kind(
     "period",
     "rows",
 )
+USAGE_REPORTED = kind(
+    "usage.reported",
+    "{actor} reported {answers} answers of models ({source})",
+    "duplicates",
+    "refused",
+    "cost",
+    "unrated",
+    "models",
+)

@@ -94,3 +94,8 @@ OUTCOME_RESOLVED = kind(
 RESULTS_FORGOTTEN = kind(
     "results.forgotten", "Results of {runs} old runs were dropped", "before"
 )
+USAGE_REFUSED = kind(
+    "usage.refused",
+    "{actor} reported usage for {target}, which is not of its team",
+    "names",
+)

@@ -139,6 +139,8 @@ MAPPINGS: dict[str, Mapping] = {
     "call.refused": Mapping(API, OTHER, LOW),
     "call.looked_up": Mapping(API, _READ),
     "call.resolved": Mapping(API, _UPDATE),
+    "usage.reported": Mapping(API, _CREATE),
+    "usage.refused": Mapping(API, _CREATE, LOW),
     "scope.refused": Mapping(API, OTHER, LOW),
     "access.denied": Mapping(API, OTHER, LOW),
     "results.forgotten": Mapping(API, _DELETE),

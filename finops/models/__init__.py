@@ -6,12 +6,8 @@ from finops.models.facts import RunFact
 from finops.models.fx import ExchangeRate
 from finops.models.ledger import UsageEvent
 from finops.models.prices import Price
-from finops.models.statements import (
-    Adjustment,
-    BillingPeriod,
-    Statement,
-    StatementLine,
-)
+from finops.models.reported import UsageReport
+from finops.models.statements import Adjustment, BillingPeriod, Statement, StatementLine
 
 __all__ = [
     "Adjustment",
@@ -27,4 +23,5 @@ __all__ = [
     "Statement",
     "StatementLine",
     "UsageEvent",
+    "UsageReport",
 ]

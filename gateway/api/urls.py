@@ -9,6 +9,7 @@ from gateway.api import (
     policy,
     reach,
     tool_settings,
+    usage,
     views,
 )
 from gateway.selectors.audit_reports import REPORTS
@@ -41,6 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         views.RunCancel.as_view(),
         name="api_run_cancel",
     ),
+    path("api/v1/usage/", usage.UsageReports.as_view(), name="api_usage"),
     path("api/v1/grants/", grants.GrantList.as_view(), name="api_grants"),
     path("api/v1/grants/give/", grants.GrantGive.as_view(), name="api_grant_give"),
     path("api/v1/grants/take/", grants.GrantTake.as_view(), name="api_grant_take"),

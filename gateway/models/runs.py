@@ -135,6 +135,11 @@ class Run(models.Model):
             models.Index(fields=["team", "-id"], name="run_team"),
             models.Index(fields=["principal", "-id"], name="run_principal"),
             models.Index(
+                fields=["team", "trace_id"],
+                name="run_trace",
+                condition=~models.Q(trace_id=""),
+            ),
+            models.Index(
                 fields=["status", "lease_until"],
                 name="run_open",
                 condition=models.Q(

@@ -66,6 +66,8 @@ EVERYDAY = frozenset(
         "tool.added",
         "tool.changed",
         "tool.removed",
+        "usage.refused",
+        "usage.reported",
     }
 )
 AREAS = {
