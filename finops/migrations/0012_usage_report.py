@@ -8,7 +8,7 @@ from core.immutable import append_only
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('finops', '0010_exchange_rates'),
+        ('finops', '0011_tools_of_facts'),
     ]
 
     operations = [

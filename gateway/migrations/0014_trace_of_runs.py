@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('gateway', '0012_run_trace'),
+        ('gateway', '0013_tools_of_facts'),
     ]
 
     operations = [
