@@ -52,6 +52,13 @@ def places(amount: Decimal) -> int:
     return min(PLACES, max(2, 2 - amount.adjusted()))
 
 
+def signed(amount: Decimal) -> str:
+    """A change with its sign."""
+    if not amount:
+        return "±0"
+    return f"{'+' if amount > 0 else '−'}{show(abs(amount))}"
+
+
 def show(amount: Decimal, *, decimals: int | None = None) -> str:
     """An amount as people read it; a column of them has the same ``decimals``.
 

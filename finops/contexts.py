@@ -30,6 +30,7 @@ _COLUMNS = (
     ("cost", "Cost"),
     ("calls", "Tool calls"),
     ("tokens", "Tokens"),
+    ("model_tokens", "Model tokens"),
     ("runs", "Runs"),
     ("success", "Successful runs"),
 )
@@ -91,6 +92,26 @@ def _row(
     )
 
 
+def group_urls(
+    dimension: str,
+    key: str,
+    period: Period,
+    chosen: Mapping[str, str],
+    *,
+    page: str = "costs",
+) -> tuple[str, str]:
+    """Where a group is taken apart, and the runs behind it ("" for none)."""
+    query = group_query(dimension, key, chosen)
+    if not query:
+        return "", ""
+    return report_url(dimension, query, page=page), runs_url(query, period)
+
+
+def query(chosen: Mapping[str, str]) -> str:
+    """The filters in force as an address has them."""
+    return urlencode({name: value for name, value in chosen.items() if value})
+
+
 def decimals(report: Breakdown) -> int:
     """Decimals of the cost column: enough for its smallest rows, within reason."""
     most = places(report.total.cost) + _MORE_PLACES
@@ -145,18 +166,32 @@ def ordered(found: list[Row], sort: str) -> list[Row]:
 
 
 def figure(
-    scope: Scope, period: Period, report: Breakdown, chosen: Mapping[str, str]
+    scope: Scope,
+    period: Period,
+    against: Period,
+    report: Breakdown,
+    chosen: Mapping[str, str],
 ) -> Figure:
-    """Cost by day or hour, stacked by the largest groups."""
-    buckets = list(period.buckets())
-    names = [period.local(bucket) for bucket in buckets]
-    before = totals_by_time(scope, period.previous)
+    """Cost by day or hour, stacked by the largest groups.
+
+    A window in other units than the period's is not laid over it.
+    """
+    names = [period.local(bucket) for bucket in period.buckets()]
+    same = against.unit == period.unit
+    before = totals_by_time(scope, against) if same else []
     return stacked_bars(
         buckets=names,
         stacks=list(_stacks(scope, period, report, chosen, names)),
-        before=(before + [Decimal(0)] * len(buckets))[: len(buckets)],
+        before=(before + [Decimal(0)] * len(names))[: len(names)] if same else [],
         unit=report.currency,
+        ghost=ghost(chosen),
     )
+
+
+def ghost(chosen: Mapping[str, str]) -> str:
+    """What the window that a report is compared with is called."""
+    own = chosen.get("against_first") or chosen.get("against_last")
+    return "Days to compare" if own else "Previous period"
 
 
 def _stacks(

@@ -37,8 +37,9 @@ def stacked_bars(
     stacks: Sequence[Stack],
     before: Sequence[Decimal],
     unit: str,
+    ghost: str = "Previous period",
 ) -> Figure:
-    """Bars by bucket with the previous period as a dotted line over them."""
+    """Bars by bucket with the period before as a dotted line over them."""
     bars = [
         {
             "type": "bar",
@@ -51,14 +52,14 @@ def stacked_bars(
         }
         for index, stack in enumerate(stacks)
     ]
-    ghost = {
+    line = {
         "type": "scatter",
         "mode": "lines+markers" if len(buckets) < 3 else "lines",
-        "name": "Previous period",
+        "name": ghost,
         "x": list(buckets),
         "y": [float(value) for value in before],
         "line": {"color": "var(--tg-muted)", "dash": "dot", "width": 2},
-        "hovertemplate": f"previous period<br>%{{y:.6~g}} {unit}",
+        "hovertemplate": f"{ghost.lower()}<br>%{{y:.6~g}} {unit}",
     }
     layout: dict[str, Any] = {
         "barmode": "stack",
@@ -73,7 +74,47 @@ def stacked_bars(
         },
         "yaxis": {"title": {"text": unit}, "rangemode": "tozero", "tickformat": "~g"},
     }
-    return {"data": [*bars, ghost], "layout": layout}
+    return {"data": [*bars, line] if before else bars, "layout": layout}
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """A row of a chart of effects: its name, an address, an amount for each effect."""
+
+    name: str
+    link: str
+    amounts: Sequence[Decimal]
+
+
+def effect_bars(
+    *, effects: Sequence[str], rows: Sequence[Effects], unit: str
+) -> Figure:
+    """Lying bars, a row each: what raises to the right, what lowers to the left."""
+    names = [row.name for row in rows]
+    bars = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": effect,
+            "y": names,
+            "x": [float(row.amounts[index]) for row in rows],
+            "customdata": [[row.link] for row in rows],
+            "marker": {"color": f"var(--tg-chart-{index + 1})"},
+            "hovertemplate": f"%{{y}}<br>{effect} %{{x:+.6~g}} {unit}",
+        }
+        for index, effect in enumerate(effects)
+    ]
+    layout: dict[str, Any] = {
+        "barmode": "relative",
+        "bargap": 0.35,
+        "showlegend": False,
+        "height": 110 + 34 * len(rows),
+        "margin": {"l": 12, "r": 12, "t": 12, "b": 44},
+        "xaxis": {"title": {"text": unit}, "tickformat": "+~g", "zeroline": True},
+        # The largest stands first; a long name must not push the bars away.
+        "yaxis": {"autorange": "reversed", "type": "category", "ticklabelstandoff": 6},
+    }
+    return {"data": bars, "layout": layout}
 
 
 def legend(figure: Figure) -> list[tuple[str, str]]:

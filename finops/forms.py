@@ -1,13 +1,14 @@
 """Forms of the cost pages: filters of a report, and a price."""
 
-from datetime import date, datetime, time
+import math
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.conf import settings
 
-from core.period import MONTHS, PRESETS, Period, asked_for
+from core.period import MONTHS, PRESETS, Period, asked_for, custom
 from finops.selectors.breakdown import DIMENSIONS
 from finops.selectors.scope import Scope
 from policy.access import COSTS_READ, Access
@@ -132,11 +133,44 @@ class PeriodFilter(forms.Form):
         return self.default_period if name == "custom" else name
 
 
-class ReportFilter(PeriodFilter):
+class ComparedFilter(PeriodFilter):
+    """A period that is compared with the one before it, or with days of one's own."""
+
+    against_first = forms.DateField(widget=_day(), required=False, label="Compare from")
+    against_last = forms.DateField(widget=_day(), required=False, label="Compare to")
+
+    field_order = ("period", "first", "last", "against_first", "against_last")
+
+    def against(self, period: Period) -> Period:
+        """The window to compare with (of a valid form). Raises Invalid.
+
+        Of one day alone, it is as long as the period.
+        """
+        first: date | None = self.cleaned_data.get("against_first")
+        last: date | None = self.cleaned_data.get("against_last")
+        # A day may have 25 hours, and one that is not over counts as a day.
+        more = timedelta(days=max(1, math.ceil(period.days - 0.1)) - 1)
+        if first:
+            return custom(first, last or first + more, zone=self.zone)
+        if last:
+            return custom(last - more, last, zone=self.zone)
+        return period.previous
+
+
+class ReportFilter(ComparedFilter):
     """What a cost report counts, and by what."""
 
     default_period = "30d"
-    kept_hidden = ("period", "by", "cost_centre", "principal", "sku")
+    kept_hidden = (
+        "period",
+        "by",
+        "cost_centre",
+        "principal",
+        "server",
+        "token_kind",
+        "language",
+        "sku",
+    )
 
     tool = forms.CharField(
         max_length=200, widget=_text("server.tool"), required=False, label="Tool"
@@ -146,6 +180,9 @@ class ReportFilter(PeriodFilter):
     )
     cost_centre = forms.CharField(max_length=40, required=False)
     principal = forms.CharField(max_length=120, required=False)
+    server = forms.CharField(max_length=60, required=False)
+    token_kind = forms.CharField(max_length=12, required=False)
+    language = forms.CharField(max_length=20, required=False)
     sku = forms.CharField(max_length=200, required=False)
     by = forms.ChoiceField(
         choices=[(name, name) for name in DIMENSIONS], required=False
@@ -155,6 +192,18 @@ class ReportFilter(PeriodFilter):
     def dimension(self) -> str:
         """What to group by; teams for those who see several."""
         return self.cleaned_data.get("by") or "team"
+
+
+class MoverFilter(ReportFilter):
+    """As a report, over the last seven days; days are no groups of a change."""
+
+    default_period = "7d"
+
+    @property
+    def dimension(self) -> str:
+        """What to group by."""
+        chosen = super().dimension
+        return "team" if chosen == "day" else chosen
 
 
 class PriceForm(forms.Form):

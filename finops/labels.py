@@ -14,15 +14,21 @@ LABELS = {
     "project": "Project",
     "environment": "Environment",
     "cost_centre": "Cost centre",
+    "server": "Server",
     "tool": "Tool",
     "model": "Model",
+    "token_kind": "Token kind",
     "principal": "Principal",
+    "mode": "Kind of run",
+    "language": "Language",
     "sku": "SKU",
     "day": "Day",
 }
 FILTERS = {
     "first": "From",
     "last": "To",
+    "against_first": "Compare from",
+    "against_last": "Compare to",
     "team": "Team",
     "project": "Project",
     "environment": "Environment",
@@ -31,11 +37,18 @@ FILTERS = {
     "model": "Model",
     "cost_centre": "Cost centre",
     "principal": "Principal",
+    "server": "Server",
+    "token_kind": "Token kind",
+    "language": "Language",
     "sku": "SKU",
 }
 _EMPTY = {
+    "server": "No server: tokens and sandbox",
     "tool": "No tool: tokens and sandbox",
     "model": "Not reported",
+    "token_kind": "No model tokens",
+    "mode": "No run",
+    "language": "No script",
 }
 # Filters that the list of runs has too, under the same names.
 _OF_RUNS = frozenset(
@@ -50,18 +63,29 @@ _OF_RUNS = frozenset(
         "principal",
     }
 )
+_OF_TIME = frozenset({"period", "first", "last", "against_first", "against_last"})
 # The next finer question about a group.
 _FINER = {
     "team": "project",
     "cost_centre": "team",
     "project": "tool",
     "environment": "team",
+    "server": "tool",
     "tool": "team",
     "model": "team",
+    "token_kind": "model",
+    "mode": "team",
+    "language": "team",
     "principal": "tool",
     "sku": "team",
     "day": "team",
 }
+
+
+def in_words(dimension: str) -> str:
+    """A dimension within a sentence."""
+    label = LABELS[dimension]
+    return label if label.isupper() else label.lower()
 
 
 def group_label(dimension: str, key: str) -> str:
@@ -82,17 +106,15 @@ def group_query(
     return kept | {dimension: key}
 
 
-def report_url(dimension: str, query: Mapping[str, str]) -> str:
+def report_url(dimension: str, query: Mapping[str, str], *, page: str = "costs") -> str:
     """The cost report of a group, by the next finer dimension."""
-    return f"{reverse('costs')}?{urlencode({**query, 'by': _FINER[dimension]})}"
+    return f"{reverse(page)}?{urlencode({**query, 'by': _FINER[dimension]})}"
 
 
 def runs_url(query: Mapping[str, str], period: Period, **more: str) -> str:
     """The runs behind a figure; empty where the list of runs has no such filter."""
     chosen = {
-        name: value
-        for name, value in query.items()
-        if value and name not in {"period", "first", "last"}
+        name: value for name, value in query.items() if value and name not in _OF_TIME
     }
     if not _OF_RUNS.issuperset(chosen):
         return ""

@@ -3,10 +3,11 @@
 from django.urls import URLPattern, URLResolver, path
 
 from finops.api import rates as api_rates
-from finops.views import costs, price_import, prices, rates, rerating, what_if
+from finops.views import costs, movers, price_import, prices, rates, rerating, what_if
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("costs/", costs.costs, name="costs"),
+    path("costs/movers/", movers.cost_movers_page, name="cost_movers"),
     path("costs/prices/", prices.prices, name="prices"),
     path("costs/prices/import/", price_import.price_import, name="price_import"),
     path("costs/prices/export/", price_import.price_export, name="price_export"),

@@ -62,6 +62,12 @@ def money(value: Decimal | None, currency: str = "") -> str:
 
 
 @register.filter
+def signed_money(value: Decimal) -> str:
+    """A change of an amount, with its sign."""
+    return _money.signed(value)
+
+
+@register.filter
 def utc(value: datetime | None) -> str:
     """A point in time with its zone named."""
     return f"{value:%Y-%m-%d %H:%M:%S} UTC" if value else "–"

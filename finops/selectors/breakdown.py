@@ -19,12 +19,20 @@ DIMENSIONS = {
     "cost_centre": "u.cost_centre",
     "project": "u.team || '/' || u.project",
     "environment": "u.environment",
+    "server": "u.server",
     "tool": "u.tool",
     "model": "u.model",
+    "token_kind": "u.token_kind",
+    "mode": "coalesce(m.mode, '')",
+    "language": "coalesce(m.language, '')",
     "day": "to_char(u.at AT TIME ZONE %(zone)s, 'YYYY-MM-DD')",
     "principal": "u.principal",
     "sku": "u.sku",
 }
+# These stand with the run, not with what it booked.
+_OF_RUNS = frozenset({"mode", "language"})
+_USAGE = "finops_usageevent u"
+_USAGE_WITH_RUNS = f"{_USAGE} LEFT JOIN finops_runfact m ON m.run = u.run"
 MOST_GROUPS = 100
 
 # By run first: then a run is counted once a group and once in the total without
@@ -36,9 +44,10 @@ WITH g AS MATERIALIZED (
     sum(u.quantity) FILTER (WHERE u.kind = 'tokens') AS tokens,
     sum(u.quantity) FILTER (WHERE u.kind = 'tokens' AND u.known = 'estimated')
       AS estimated,
+    sum(u.quantity) FILTER (WHERE u.kind = 'model_tokens') AS model_tokens,
     sum(u.quantity) FILTER (WHERE u.kind = 'tool_call') AS calls,
     max(u.at) AS newest
-  FROM finops_usageevent u WHERE {where} GROUP BY 1, 2
+  FROM {usage} WHERE {where} GROUP BY 1, 2
 ), r AS MATERIALIZED (
   SELECT d.run, f.succeeded
   FROM (SELECT DISTINCT run FROM g WHERE run <> '') d
@@ -47,6 +56,7 @@ WITH g AS MATERIALIZED (
   SELECT g.key, coalesce(sum(g.cost), 0) AS cost,
     sum(g.unrated)::bigint AS unrated, coalesce(sum(g.tokens), 0)::bigint AS tokens,
     coalesce(sum(g.estimated), 0)::bigint AS estimated_tokens,
+    coalesce(sum(g.model_tokens), 0)::bigint AS model_tokens,
     coalesce(sum(g.calls), 0)::bigint AS calls, count(r.run) AS runs,
     count(r.succeeded) AS ended, count(*) FILTER (WHERE r.succeeded) AS succeeded,
     max(g.newest) AS newest
@@ -56,6 +66,7 @@ SELECT true AS whole, '' AS key, coalesce(sum(cost), 0) AS cost,
   coalesce(sum(unrated), 0)::bigint AS unrated,
   coalesce(sum(tokens), 0)::bigint AS tokens,
   coalesce(sum(estimated_tokens), 0)::bigint AS estimated_tokens,
+  coalesce(sum(model_tokens), 0)::bigint AS model_tokens,
   coalesce(sum(calls), 0)::bigint AS calls,
   (SELECT count(*) FROM r) AS runs, (SELECT count(succeeded) FROM r) AS ended,
   (SELECT count(*) FROM r WHERE succeeded) AS succeeded, max(newest) AS newest
@@ -67,20 +78,20 @@ ORDER BY whole DESC, {order}
 _BEFORE = """
 SELECT CASE WHEN {key} = ANY(%(keys)s) THEN {key} END AS key,
   coalesce(sum(u.cost) FILTER (WHERE u.currency = %(currency)s), 0) AS cost
-FROM finops_usageevent u WHERE {where} GROUP BY 1
+FROM {usage} WHERE {where} GROUP BY 1
 """
 
 _BY_TIME = """
 SELECT date_trunc(%(unit)s, u.at, %(zone)s) AS bucket,
   CASE WHEN {key} = ANY(%(keys)s) THEN {key} END AS key,
   sum(u.cost) FILTER (WHERE u.currency = %(currency)s) AS cost
-FROM finops_usageevent u WHERE {where} GROUP BY 1, 2
+FROM {usage} WHERE {where} GROUP BY 1, 2
 """
 
 _TOTAL_BY_TIME = """
 SELECT date_trunc(%(unit)s, u.at, %(zone)s) AS bucket,
   sum(u.cost) FILTER (WHERE u.currency = %(currency)s) AS cost
-FROM finops_usageevent u WHERE {where} GROUP BY 1
+FROM {usage} WHERE {where} GROUP BY 1
 """
 
 
@@ -93,6 +104,7 @@ class Group:
     unrated: int
     tokens: int
     estimated_tokens: int
+    model_tokens: int
     calls: int
     runs: int
     ended: int
@@ -124,15 +136,24 @@ class Breakdown:
 
 
 def breakdown(
-    scope: Scope, period: Period, dimension: str, *, limit: int = MOST_GROUPS
+    scope: Scope,
+    period: Period,
+    dimension: str,
+    *,
+    against: Period | None = None,
+    limit: int = MOST_GROUPS,
 ) -> Breakdown:
-    """The report of ``period`` with each cost of the previous period beside it.
+    """The report of ``period`` with each cost of ``against`` beside it.
+
+    It is the previous period where none is given.
 
     ``dimension`` is one of DIMENSIONS. Days have no cost before: the total has.
     """
     whole, *groups = _groups(scope, period, dimension, limit)
     keys = [group.key for group in groups if dimension != "day"]
-    before, whole_before = _costs_before(scope, period.previous, dimension, keys)
+    before, whole_before = _costs_before(
+        scope, against or period.previous, dimension, keys
+    )
     return Breakdown(
         dimension=dimension,
         groups=tuple(
@@ -149,7 +170,7 @@ def by_time(
     scope: Scope, period: Period, dimension: str, keys: Sequence[str]
 ) -> dict[str | None, list[Decimal]]:
     """The cost of each of ``keys`` by bucket; under None what all others cost."""
-    found = _execute(_BY_TIME, dimension, of_usage(scope, period), keys=list(keys))
+    found = usage_by(_BY_TIME, dimension, of_usage(scope, period), keys=list(keys))
     buckets = {at: index for index, at in enumerate(period.buckets())}
     result: dict[str | None, list[Decimal]] = {
         key: [Decimal(0)] * len(buckets) for key in (*keys, None)
@@ -162,7 +183,7 @@ def by_time(
 
 def totals_by_time(scope: Scope, period: Period) -> list[Decimal]:
     """The whole cost by bucket."""
-    found = _execute(_TOTAL_BY_TIME, "team", of_usage(scope, period))
+    found = usage_by(_TOTAL_BY_TIME, "team", of_usage(scope, period))
     costs = {
         period.bucket_of(row["bucket"]): row["cost"] or Decimal(0) for row in found
     }
@@ -172,7 +193,7 @@ def totals_by_time(scope: Scope, period: Period) -> list[Decimal]:
 def _groups(scope: Scope, period: Period, dimension: str, limit: int) -> list[Group]:
     """The total first, then at most ``limit`` groups."""
     order = "key" if dimension == "day" else "cost DESC, key"
-    found = _execute(
+    found = usage_by(
         _GROUPS.replace("{order}", order),
         dimension,
         of_usage(scope, period),
@@ -185,10 +206,10 @@ def _groups(scope: Scope, period: Period, dimension: str, limit: int) -> list[Gr
 
 
 def _costs_before(
-    scope: Scope, previous: Period, dimension: str, keys: Sequence[str]
+    scope: Scope, against: Period, dimension: str, keys: Sequence[str]
 ) -> tuple[dict[str, Decimal], Decimal]:
-    """What each of ``keys`` cost in the previous period, and what everything cost."""
-    found = _execute(_BEFORE, dimension, of_usage(scope, previous), keys=list(keys))
+    """What each of ``keys`` cost in the other period, and what everything cost."""
+    found = usage_by(_BEFORE, dimension, of_usage(scope, against), keys=list(keys))
     known = {row["key"]: row["cost"] for row in found if row["key"] is not None}
     costs = dict.fromkeys(keys, Decimal(0)) | known
     return costs, total(row["cost"] for row in found)
@@ -203,6 +224,7 @@ def _others(whole: Group, groups: Sequence[Group]) -> Group:
         tokens=whole.tokens - sum(group.tokens for group in groups),
         estimated_tokens=whole.estimated_tokens
         - sum(group.estimated_tokens for group in groups),
+        model_tokens=whole.model_tokens - sum(group.model_tokens for group in groups),
         calls=whole.calls - sum(group.calls for group in groups),
         runs=0,
         ended=0,
@@ -211,9 +233,11 @@ def _others(whole: Group, groups: Sequence[Group]) -> Group:
     )
 
 
-def _execute(
+def usage_by(
     query: str, dimension: str, where: Conditions, **more: object
 ) -> list[dict[str, Any]]:
-    text = query.replace("{key}", DIMENSIONS[dimension]).replace("{where}", where.sql)
-    text = text.replace("{unrated}", UNRATED)
+    """Rows of a query over ``{usage}`` with ``{key}``, the dimension's column."""
+    source = _USAGE_WITH_RUNS if dimension in _OF_RUNS else _USAGE
+    text = query.replace("{usage}", source).replace("{key}", DIMENSIONS[dimension])
+    text = text.replace("{where}", where.sql).replace("{unrated}", UNRATED)
     return rows(text, where.parameters | more)

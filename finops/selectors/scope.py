@@ -26,6 +26,7 @@ class Scope:
     model: str = ""
     server: str = ""
     tool: str = ""
+    token_kind: str = ""
     sku: str = ""
 
     @property
@@ -42,6 +43,7 @@ class Conditions:
     parameters: dict[str, Any]
 
 
+_OF_USAGE = ("server", "tool", "token_kind", "sku")
 _SHARED = ("team", "cost_centre", "environment", "principal", "model")
 _OF_RUNS = ("mode", "language")
 
@@ -66,9 +68,7 @@ def of_calls(scope: Scope) -> Conditions:
 
 def of_usage(scope: Scope, period: Period) -> Conditions:
     """Conditions on ``finops_usageevent u``: what was booked within the period."""
-    found = _conditions(
-        scope, period, table="u", time="at", columns=("server", "tool", "sku")
-    )
+    found = _conditions(scope, period, table="u", time="at", columns=_OF_USAGE)
     asked = {name: value for name in _OF_RUNS if (value := getattr(scope, name))}
     if not asked:
         return found

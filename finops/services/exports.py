@@ -1,6 +1,6 @@
 """Downloads of cost reports, each on record with its filters."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from core.exports import respond
 from core.period import Period
 from finops import events, price_csv
 from finops.models import ExchangeRate
+from finops.movers import Mover
 from finops.selectors.breakdown import Breakdown
 from finops.selectors.prices import known_prices
 from finops.services.prices import line_of
@@ -27,12 +28,30 @@ COLUMNS = (
     "unrated",
     "tokens",
     "estimated_tokens",
+    "model_tokens",
     "calls",
     "runs",
     "ended_runs",
     "succeeded_runs",
     "period_start",
     "period_end",
+    "zone",
+)
+MOVER_COLUMNS = (
+    "cost",
+    "compared_cost",
+    "change",
+    "volume",
+    "rate",
+    "mix",
+    "currency",
+    "measure",
+    "activity",
+    "compared_activity",
+    "period_start",
+    "period_end",
+    "compared_start",
+    "compared_end",
     "zone",
 )
 FORMS = ("csv", "json")
@@ -53,6 +72,83 @@ def export_breakdown(
 
     Amounts are exact; the total is left out, as it is the sum of the rows.
     """
+    _put_on_record(
+        report=f"costs/{report.dimension}",
+        by=report.dimension,
+        form=form,
+        period=period,
+        filters=filters,
+        rows=len(report.groups),
+        actor=actor,
+        at=at,
+    )
+    return respond(
+        name=f"costs-by-{report.dimension}-{period.start:%Y%m%d}-{period.end:%Y%m%d}",
+        form=form,
+        columns=(report.dimension, *COLUMNS),
+        rows=_rows(report, period),
+    )
+
+
+@transaction.atomic
+def export_movers(
+    *,
+    found: Sequence[Mover],
+    dimension: str,
+    period: Period,
+    against: Period,
+    form: str,
+    filters: Mapping[str, str],
+    actor: Actor,
+    at: datetime,
+) -> StreamingHttpResponse:
+    """Why each group's cost changed, exact. Raises Invalid."""
+    _put_on_record(
+        report=f"movers/{dimension}",
+        by=dimension,
+        form=form,
+        period=period,
+        filters=filters,
+        rows=len(found),
+        actor=actor,
+        at=at,
+    )
+    windows = (period.start, period.end, against.start, against.end, period.zone)
+    return respond(
+        name=f"movers-by-{dimension}-{period.start:%Y%m%d}-{period.end:%Y%m%d}",
+        form=form,
+        columns=(dimension, *MOVER_COLUMNS),
+        rows=(
+            (
+                one.key,
+                one.now,
+                one.before,
+                one.change,
+                one.volume,
+                one.rate,
+                one.mix,
+                settings.CURRENCY,
+                one.measure,
+                one.activity_now,
+                one.activity_before,
+                *windows,
+            )
+            for one in found
+        ),
+    )
+
+
+def _put_on_record(
+    *,
+    report: str,
+    by: str,
+    form: str,
+    period: Period,
+    filters: Mapping[str, str],
+    rows: int,
+    actor: Actor,
+    at: datetime,
+) -> None:
     if form not in FORMS:
         raise Invalid(f"Unknown export {form!r}: use {' or '.join(FORMS)}.")
     chosen = {name: value for name, value in filters.items() if value}
@@ -60,21 +156,15 @@ def export_breakdown(
         events.COSTS_EXPORTED,
         actor=actor,
         at=at,
-        target=Target("report", f"costs/{report.dimension}", "Costs"),
+        target=Target("report", report, "Costs"),
         payload={
             "form": form,
-            "by": report.dimension,
+            "by": by,
             "period": period.label,
             "filters": ", ".join(f"{key}={value}" for key, value in chosen.items())
             or "no filter",
-            "rows": len(report.groups),
+            "rows": rows,
         },
-    )
-    return respond(
-        name=f"costs-by-{report.dimension}-{period.start:%Y%m%d}-{period.end:%Y%m%d}",
-        form=form,
-        columns=(report.dimension, *COLUMNS),
-        rows=_rows(report, period),
     )
 
 
@@ -126,6 +216,7 @@ def _rows(report: Breakdown, period: Period) -> Iterator[tuple[Any, ...]]:
             group.unrated,
             group.tokens,
             group.estimated_tokens,
+            group.model_tokens,
             group.calls,
             group.runs,
             group.ended,

@@ -1,5 +1,6 @@
 """The cost report: by any dimension, with its chart, table and downloads."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -10,13 +11,14 @@ from django.views.decorators.http import require_GET
 
 from core.clock import now
 from core.money import show
+from core.period import Period
 from core.tables import chips
 from finops import contexts
 from finops.compare import NEITHER, relative
 from finops.figures import legend
 from finops.forms import ReportFilter
-from finops.labels import FILTERS, LABELS
-from finops.selectors.breakdown import MOST_GROUPS, breakdown
+from finops.labels import FILTERS, LABELS, in_words
+from finops.selectors.breakdown import MOST_GROUPS, Breakdown, breakdown
 from finops.services.exports import export_breakdown
 from policy.access import COSTS_ADMIN, COSTS_READ
 from policy.web import Request, actor_of, requires
@@ -40,6 +42,7 @@ def costs(request: Request) -> HttpResponseBase:
         form.scope,
         period,
         form.dimension,
+        against=form.against(period),
         limit=_MOST_EXPORTED if export else MOST_GROUPS,
     )
     if export:
@@ -51,14 +54,32 @@ def costs(request: Request) -> HttpResponseBase:
             actor=actor_of(request),
             at=at,
         )
+    context = _context(request, form, period, report, chosen, at)
+    response: HttpResponse = render(request, "costs/costs.html", context)
+    return response
+
+
+def _context(
+    request: Request,
+    form: ReportFilter,
+    period: Period,
+    report: Breakdown,
+    chosen: dict[str, str],
+    at: datetime,
+) -> dict[str, Any]:
     sort = request.GET.get("sort", "")
-    figure = contexts.figure(form.scope, period, report, chosen)
-    context: dict[str, Any] = {
+    against = form.against(period)
+    figure = contexts.figure(form.scope, period, against, report, chosen)
+    return {
         "form": form,
         "period": period,
+        "against": against,
+        "ghost": contexts.ghost(chosen),
+        "query": contexts.query(chosen),
         "report": report,
         "dimension": LABELS[form.dimension],
-        "shared_runs": form.dimension in {"tool", "sku", "day"},
+        "by": in_words(form.dimension),
+        "shared_runs": form.dimension in {"tool", "server", "sku", "day"},
         "rows": contexts.ordered(contexts.rows(report, period, chosen), sort),
         "total": show(report.total.cost, decimals=contexts.decimals(report)),
         "columns": contexts.columns(chosen, sort or "-cost"),
@@ -72,5 +93,3 @@ def costs(request: Request) -> HttpResponseBase:
         "all_teams": form.teams is None,
         "at": at,
     }
-    response: HttpResponse = render(request, "costs/costs.html", context)
-    return response

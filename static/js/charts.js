@@ -5,7 +5,7 @@
 //
 // Colours are written in the figure as "var(--tg-chart-1)" and resolved here, on load
 // and whenever the theme changes. A bar or point with customdata[0] = "/path?…" leads
-// there when it is clicked. Load plotly before this module (classic script, deferred).
+// there when it is clicked. A button with data-png="runs-figure" downloads the chart. Load plotly before this module (classic script, deferred).
 
 const config = {
   displaylogo: false,
@@ -13,7 +13,7 @@ const config = {
   showEditInChartStudio: false,
   plotlyServerURL: "",
   responsive: true,
-  modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
+  modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]],
 };
 
 const probe = document.createElement("span");
@@ -82,6 +82,45 @@ function draw(element) {
 export function drawAll(root = document) {
   for (const element of root.querySelectorAll("[data-chart]")) draw(element);
 }
+
+// The chart on the page's own ground, with data-png-title over it. Plotly's own download
+// would need blob: images, which the page's policy does not let in.
+async function savePng(button) {
+  const source = document.getElementById(button.dataset.png);
+  const chart = document.querySelector(`[data-chart="${CSS.escape(button.dataset.png)}"]`);
+  if (!source || !chart || !window.Plotly) return;
+  const figure = JSON.parse(source.textContent);
+  const layout = layoutOf(figure);
+  const [width, height] = [1200, Math.max(600, layout.height || 0)];
+  const svg = await window.Plotly.toImage(
+    {
+      data: resolved(figure.data || []),
+      layout: {
+        ...layout,
+        paper_bgcolor: colour("var(--tblr-bg-surface)"),
+        title: { text: button.dataset.pngTitle || "", font: { size: 15 }, x: 0.02, xanchor: "left" },
+        margin: { ...layout.margin, t: 60 },
+        showlegend: true,
+      },
+    },
+    { format: "svg", width, height },
+  );
+  const image = new Image();
+  image.src = svg;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width * 2, height * 2];
+  canvas.getContext("2d").drawImage(image, 0, 0, width * 2, height * 2);
+  const link = document.createElement("a");
+  link.download = `${button.dataset.pngName || "chart"}.png`;
+  link.href = canvas.toDataURL("image/png");
+  link.click();
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-png]");
+  if (button) savePng(button);
+});
 
 drawAll();
 document.addEventListener("tollgate:theme", () => drawAll());

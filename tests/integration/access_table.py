@@ -174,6 +174,7 @@ TABLE = (
     row("POST", "draft_rule_remove", "S33333+", uid="@draft", rule="no"),
     # Costs
     row("GET", "costs", "S++++++"),
+    row("GET", "cost_movers", "S++++++"),
     row("GET", "prices", "S++++++"),
     row("GET", "rates", "S++++++"),
     row("GET", "rate_export", "S++++++"),
