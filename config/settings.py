@@ -206,6 +206,10 @@ CELERY_BEAT_SCHEDULE = {
         "kwargs": {"whole": True},
     },
     "make-partitions": {"task": "audit.make_partitions", "schedule": 21_600.0},
+    "build-statements": {
+        "task": "finops.build_statements",
+        "schedule": crontab(hour=3, minute=20),
+    },
     "escalate-approvals": {"task": "policy.escalate_approvals", "schedule": 10.0},
     "find-notifications": {"task": "policy.find_notifications", "schedule": 5.0},
 }

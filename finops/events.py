@@ -1,6 +1,7 @@
 """Audit events of prices and cost exports."""
 
 from audit.registry import kind
+from finops.chargeback import events as chargeback  # noqa: F401 - registers them
 
 PRICE_SET = kind("price.set", "{actor} set the price of {target} to {amount}: {reason}")
 PRICES_BROUGHT_IN = kind(

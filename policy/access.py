@@ -21,6 +21,7 @@ AUDIT_ADMIN = "audit.admin"
 AUDIT_HOLD = "audit.hold"
 COSTS_READ = "costs.read"
 COSTS_ADMIN = "costs.admin"
+CHARGEBACK_DISPUTE = "chargeback.dispute"
 APPROVALS_DECIDE = "approvals.decide"
 OUTCOMES_RESOLVE = "outcomes.resolve"
 IDENTITY_READ = "identity.read"
@@ -35,6 +36,7 @@ _ALLOWS: dict[str, frozenset[str]] = {
             RUNS_READ,
             RUNS_EXECUTE,
             COSTS_READ,
+            CHARGEBACK_DISPUTE,
             IDENTITY_READ,
             POLICY_READ,
         }
@@ -45,6 +47,7 @@ _ALLOWS: dict[str, frozenset[str]] = {
             RUNS_READ,
             RUNS_EXECUTE,
             COSTS_READ,
+            CHARGEBACK_DISPUTE,
             IDENTITY_READ,
             POLICY_READ,
             APPROVALS_DECIDE,
@@ -76,6 +79,7 @@ _ALLOWS: dict[str, frozenset[str]] = {
             AUDIT_HOLD,
             COSTS_READ,
             COSTS_ADMIN,
+            CHARGEBACK_DISPUTE,
             APPROVALS_DECIDE,
             OUTCOMES_RESOLVE,
             IDENTITY_READ,

@@ -1,0 +1,102 @@
+"""Months that are charged, made by the real services over a ledger."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from audit.actor import Actor
+from core.clock import now
+from finops.chargeback.allocation import Receiver, Rule
+from finops.chargeback.months import start_of
+from finops.models import AllocationVersion, BillingPeriod, CostCentre, Statement
+from finops.services import billing, closing, cost_centres
+
+OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
+IN_OCTOBER = datetime(2026, 10, 12, 9, 0, tzinfo=UTC)
+IN_NOVEMBER = datetime(2026, 11, 12, 9, 0, tzinfo=UTC)
+AFTER_OCTOBER = datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
+AFTER_NOVEMBER = datetime(2026, 12, 3, 9, 0, tzinfo=UTC)
+CONTROLLER = Actor("user", "user:dan", "Dan Example")
+
+
+def make_centre(
+    slug: str, *, name: str = "", owner: str = "", charged: bool = True
+) -> CostCentre:
+    """A cost centre as the controller sets it."""
+    return cost_centres.set_centre(
+        slug=slug,
+        name=name or slug.title(),
+        owner=owner,
+        charged=charged,
+        reason="as the books have it",
+        actor=CONTROLLER,
+        at=IN_OCTOBER,
+    )
+
+
+def make_rule(
+    slug: str = "platform-team",
+    *,
+    team: str = "",
+    sku: str = "",
+    source: str = "usage",
+    method: str = "even",
+    driver: str = "",
+    receivers: Sequence[tuple[str, str]] = (),
+    valid_from: date = OCTOBER,
+    position: int = 1,
+) -> AllocationVersion:
+    """A version of a rule; receivers are pairs of cost centre and weight."""
+    return cost_centres.set_rule(
+        rule=Rule(
+            slug=slug,
+            version=0,
+            source=source,
+            sku=sku,
+            team=team,
+            method=method,
+            driver=driver,
+            receivers=tuple(
+                Receiver(centre, Decimal(weight)) for centre, weight in receivers
+            ),
+        ),
+        name=slug.replace("-", " ").capitalize(),
+        position=position,
+        valid_from=valid_from,
+        reason="agreed with the teams",
+        actor=CONTROLLER,
+        at=now(),
+    )
+
+
+def make_built(month: date = OCTOBER, *, at: datetime = AFTER_OCTOBER) -> BillingPeriod:
+    """A month whose drafts are built."""
+    return billing.build(month=month, actor=CONTROLLER, at=at)
+
+
+def make_reviewed(
+    month: date = OCTOBER, *, at: datetime = AFTER_OCTOBER
+) -> BillingPeriod:
+    """A month that is in review."""
+    make_built(month, at=at)
+    return closing.start_review(month=month, actor=CONTROLLER, at=at)
+
+
+def make_closed(
+    month: date = OCTOBER, *, at: datetime = AFTER_OCTOBER, reason: str = ""
+) -> BillingPeriod:
+    """A month that was reviewed and closed."""
+    make_reviewed(month, at=at)
+    return closing.close(month=month, reason=reason, actor=CONTROLLER, at=at)
+
+
+def statement_of(centre: str, month: date = OCTOBER) -> Statement:
+    """The statement of a cost centre and month."""
+    return Statement.objects.select_related("period", "cost_centre").get(
+        cost_centre__slug=centre, period__month=month
+    )
+
+
+def month_end(month: date, zone: str) -> datetime:
+    """A moment after a month is over."""
+    return start_of(month.replace(day=1), zone)
