@@ -21,7 +21,7 @@ class Category(StrEnum):
 CATEGORIES: Mapping[str, Category] = {
     kinds.USAGE: Category.USAGE,
     kinds.SHARED: Category.USAGE,
-    # A purchase would have no EffectiveCost: it is for usage to come (EffectiveCost-C-005).
+    # As a purchase it would have no effective cost (EffectiveCost-C-005).
     kinds.PLATFORM: Category.USAGE,
     kinds.CORRECTION: Category.USAGE,
     kinds.CREDIT: Category.CREDIT,

@@ -5,7 +5,14 @@ from collections.abc import Iterable, Iterator
 
 from finops.exports.charges import Category, Charge, Month, described, invoice
 from finops.exports.invoices import Detail, detail_id
-from finops.exports.skus import BILLING, FIXED_UNIT, Service, meter_of, service_of, units_of
+from finops.exports.skus import (
+    BILLING,
+    FIXED_UNIT,
+    Service,
+    meter_of,
+    service_of,
+    units_of,
+)
 from finops.exports.words import EXACT, moment, number, pairs, words
 
 Row = dict[str, str]
@@ -91,6 +98,8 @@ INVOICE_DETAIL = (
     "x_StatementLine",
 )
 _TERMS = "Internal chargeback: booked, not paid"
+
+
 def cost_and_usage(month: Month, charge: Charge) -> Row:
     """The row of a charge."""
     document, line = charge.document, charge.line

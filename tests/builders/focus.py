@@ -287,113 +287,79 @@ def _charges(
                 )
 
 
+def _group(
+    month: date,
+    zone: str,
+    cost: str,
+    *receivers: str,
+    sku: int = 0,
+    charged: date | None = None,
+    shared: bool = False,
+    **values: Any,
+) -> Draft:
+    """Usage of the first and the last day of a month."""
+    code, unit, kind = SKUS[sku]
+    when = charged or month
+    start, end = months.bounds(when, zone)
+    price = Decimal("0.00000125") if unit == "Tokens" else Decimal("0.1")
+    days = _days(when, zone)
+    rows = [
+        Used(*day, amount / price, amount, price, 7, "sa:x/y", "m", kind, "measured")
+        for day, amount in ((days[0], Decimal(cost)), (days[-1], Decimal(cost) * 2))
+    ]
+    known: dict[str, Any] = {
+        "origin": Origin("support", "CC-1", "default", "Ünï 数据"),
+        "sku": code,
+        "unit": unit,
+        "charge_month": when,
+        "charge_start": start,
+        "charge_end": end,
+    }
+    known |= values
+    weights = [Decimal(position) for position in range(1, len(receivers) + 1)]
+    parts = shares.split(total(row.cost for row in rows), weights, places=12)
+    ratios = shares.ratios(weights)
+    lines = {}
+    for receiver, part, ratio in zip(receivers, parts, ratios, strict=True):
+        if shared:
+            known["allocated"] = Allocated("r", 1, "fixed", "", ratio)
+        lines[receiver] = line(**known, cost=part)
+    return Draft(rows, lines)
+
+
 def sample(month: date, zone: str = "Pacific/Auckland") -> Content:
     """A month with a charge of every kind."""
     before = months.month_before(month)
-
-    def group(
-        cost: str, *receivers: str, sku: int = 0, charged: date = month, **values: Any
-    ) -> Draft:
-        code, unit, kind = SKUS[sku]
-        start, end = months.bounds(charged, zone)
-        first, last = _days(charged, zone)[0], _days(charged, zone)[-1]
-        price = Decimal("0.00000125") if unit == "Tokens" else Decimal("0.1")
-        rows = [
-            Used(
-                *day, amount / price, amount, price, 7, "sa:x/y", "m", kind, "measured"
-            )
-            for day, amount in ((first, Decimal(cost)), (last, Decimal(cost) * 2))
-        ]
-        whole = total(row.cost for row in rows)
-        shared = bool(values.get("allocated"))
-        weights = [Decimal(position) for position in range(1, len(receivers) + 1)]
-        known: dict[str, Any] = {
-            "origin": Origin("support", "CC-1", "default", "Ünï 数据"),
-            "sku": code,
-            "unit": unit,
-            "charge_month": charged,
-            "charge_start": start,
-            "charge_end": end,
-        }
-        return Draft(
-            rows,
-            {
-                receiver: line(
-                    **known
-                    | values
-                    | (
-                        {"allocated": Allocated("r", 1, "fixed", "", ratio)}
-                        if shared
-                        else {}
-                    ),
-                    cost=part,
-                )
-                for receiver, part, ratio in zip(
-                    receivers,
-                    shares.split(whole, weights, places=12),
-                    shares.ratios(weights),
-                    strict=True,
-                )
-            },
-        )
-
     start, end = months.bounds(month, zone)
     fixed: dict[str, Any] = {
         "charge_month": month,
         "charge_start": start,
         "charge_end": end,
     }
-    fee = Draft(
-        [Used(start, end, Decimal(1), Decimal(100), Decimal(100))],
-        {
-            "CC-1": line(
-                **fixed,
-                category=kinds.PLATFORM,
-                sku="platform/licence",
-                unit="Months",
-                cost=Decimal(100),
-            )
-        },
-    )
-    return content_of(
-        [
-            group("1.234567891235", "CC-1"),
-            group("0", "CC-1", sku=1),
-            group(
-                "10.01",
-                "CC-1",
-                "Ünï 数据",
-                "=2+3",
-                sku=3,
-                allocated=True,
-                category=kinds.SHARED,
-            ),
-            group("-0.5", "CC-1", sku=4, charged=before, category=kinds.CORRECTION),
-            fee,
-        ],
-        [
-            (
-                "CC-1",
-                line(
-                    **fixed, category=kinds.CREDIT, cost=Decimal("-5"), reason="=sum(1)"
-                ),
-            ),
-            (
-                "=2+3",
-                line(
-                    **fixed,
-                    category=kinds.ADJUSTMENT,
-                    cost=Decimal("2.5"),
-                    reason="Ünï",
-                ),
-            ),
-            (
-                "CC-1",
-                line(
-                    **fixed, category=kinds.ROUNDING, cost=Decimal("0.004"), reason=""
-                ),
-            ),
-        ],
-        month,
-        zone,
-    )
+    hundred = Decimal(100)
+    fee = {"category": kinds.PLATFORM, "sku": "platform/licence", "unit": "Months"}
+    drafts = [
+        _group(month, zone, "1.234567891235", "CC-1"),
+        _group(month, zone, "0", "CC-1", sku=1),
+        _group(month, zone, "10.01", *("CC-1", "Ünï 数据", "=2+3"), sku=3, shared=True),
+        _group(
+            *(month, zone, "-0.5", "CC-1"),
+            sku=4,
+            charged=before,
+            category=kinds.CORRECTION,
+        ),
+        Draft(
+            [Used(start, end, Decimal(1), hundred, hundred)],
+            {"CC-1": line(**fixed, **fee, cost=hundred)},
+        ),
+    ]
+    by_hand = [
+        ("CC-1", kinds.CREDIT, "-5", "=sum(1)"),
+        ("=2+3", kinds.ADJUSTMENT, "2.5", "Ünï"),
+        ("CC-1", kinds.ROUNDING, "0.004", ""),
+    ]
+    lines = [
+        (centre, line(**fixed, category=category, cost=Decimal(cost), reason=reason))
+        for centre, category, cost, reason in by_hand
+    ]
+    return content_of(drafts, lines, month, zone)
