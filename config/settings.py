@@ -197,6 +197,8 @@ CELERY_BEAT_SCHEDULE = {
         "task": "policy.forget_quota_history",
         "schedule": 3600.0,
     },
+    "reconcile-budgets": {"task": "finops.reconcile_budgets", "schedule": 300.0},
+    "watch-budgets": {"task": "finops.watch_budgets", "schedule": 60.0},
     "note-uses": {"task": "gateway.note_uses", "schedule": 60.0},
     "check-servers": {"task": "gateway.check_servers", "schedule": 60.0},
     "verify-new": {"task": "audit.verify", "schedule": 600.0},

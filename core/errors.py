@@ -47,6 +47,13 @@ class QuotaExceeded(TollgateError):
     status = 429
 
 
+class BudgetExceeded(TollgateError):
+    """A budget with a hard stop has too little left; ``details`` are its figures."""
+
+    code = "budget_exceeded"
+    status = 429
+
+
 class Unavailable(TollgateError):
     """A part that is needed does not answer; trying again later may help."""
 

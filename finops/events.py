@@ -43,3 +43,15 @@ USAGE_REPORTED = kind(
     "unrated",
     "models",
 )
+BUDGET_SET = kind(
+    "budget.set",
+    "{actor} set the budget {target} to {amount} ({scope}): {reason}",
+    "version",
+)
+BUDGET_REMOVED = kind(
+    "budget.removed",
+    "{actor} removed the budget {target}: {reason}",
+    "amount",
+    "scope",
+    "version",
+)

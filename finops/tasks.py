@@ -3,10 +3,22 @@
 from celery import shared_task
 
 from core.clock import now
-from finops.services import billing
+from finops.services import billing, budget_spend, budgets
 
 
 @shared_task(name="finops.build_statements")
 def build_statements() -> None:
     """Build the drafts of months that are open."""
     billing.build_drafts(at=now())
+
+
+@shared_task(name="finops.reconcile_budgets")
+def reconcile_budgets() -> None:
+    """Bring what budgets count to what the ledger says."""
+    budget_spend.reconcile_all(at=now())
+
+
+@shared_task(name="finops.watch_budgets")
+def watch_budgets() -> None:
+    """Give back what nobody can be using any more."""
+    budgets.release_expired(at=now())

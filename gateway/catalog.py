@@ -8,6 +8,8 @@ from functools import cached_property, lru_cache
 from threading import Lock
 
 from core.models import Revision, revisions
+from finops.budgeting.terms import Cover
+from finops.services.budgets import BUDGETS, budgets_of
 from gateway.codemode.definitions import ToolDef
 from gateway.codemode.search import Index
 from gateway.connectors.api import ServerSpec
@@ -100,6 +102,7 @@ class Usable:
     definition_tokens: int
     limits: tuple[Limit, ...]
     rules: RuleSet = NO_RULES
+    budgets: tuple[Cover, ...] = ()
 
     def granted(self, tool: CatalogTool) -> bool:
         """Whether a grant covers the tool: on itself, its server or one of its tags."""
@@ -149,6 +152,7 @@ def _usable_at(principal: Principal, numbers: Mapping[str, int]) -> Usable:
     key = (
         catalog.revision,
         policy_revision,
+        numbers.get(BUDGETS, 0),
         principal.team_id,
         principal.environment,
         principal.scopes,
@@ -188,6 +192,7 @@ def _work_out(principal: Principal, catalog: Catalog, policy_revision: int) -> U
         sum(catalog.tools[name].definition_tokens for name in names),
         limits_of(team_id=principal.team_id, environment=principal.environment),
         live_rules(),
+        budgets_of(team=principal.team),
     )
 
 

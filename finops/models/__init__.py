@@ -1,5 +1,13 @@
-"""Usage, prices, the facts that reports are made of, and statements."""
+"""Usage, prices, the facts that reports are made of, budgets and statements."""
 
+from finops.models.budgets import (
+    Budget,
+    BudgetAlert,
+    BudgetHold,
+    BudgetRefusal,
+    BudgetUse,
+    BudgetVersion,
+)
 from finops.models.centres import AllocationRule, AllocationVersion, CostCentre
 from finops.models.disputes import Dispute, DisputeComment
 from finops.models.facts import RunFact
@@ -14,6 +22,12 @@ __all__ = [
     "AllocationRule",
     "AllocationVersion",
     "BillingPeriod",
+    "Budget",
+    "BudgetAlert",
+    "BudgetHold",
+    "BudgetRefusal",
+    "BudgetUse",
+    "BudgetVersion",
     "CostCentre",
     "Dispute",
     "DisputeComment",

@@ -87,6 +87,7 @@ class UsageEvent(Snapshot):
     )
     reported_at = models.DateTimeField(null=True)
     reverses = models.CharField(max_length=80, blank=True, db_default="")
+    key = models.CharField(max_length=11, blank=True, db_default="")
 
     objects = Ledger.as_manager()
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -21,12 +21,12 @@ _INSERT = """
 INSERT INTO finops_usageevent (
   uid, at, kind, sku, unit, quantity, known, cost, currency, list_cost, list_currency,
   rate, price_id, run, task, step, server, tool, model, team, cost_centre, project,
-  environment, principal, token_kind, reported_at)
+  environment, principal, token_kind, reported_at, key)
 SELECT u.uid, %(at)s::timestamptz, u.kind, u.sku, u.unit, u.quantity, u.known, u.cost,
   %(currency)s::text, u.list_cost, u.list_currency, u.rate, u.price, %(run)s::text,
   %(task)s::text, u.step, u.server, u.tool, u.model, %(team)s::text,
   %(cost_centre)s::text, %(project)s::text, %(environment)s::text, %(principal)s::text,
-  u.token_kind, %(reported_at)s::timestamptz
+  u.token_kind, %(reported_at)s::timestamptz, %(key)s::text
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS u (
   uid text, kind text, sku text, unit text, quantity numeric, known text, cost numeric,
   list_cost numeric, list_currency text, rate numeric, price bigint, step int,
@@ -48,6 +48,8 @@ class Payer:
     principal: str
     run: str = ""
     task: str = ""
+    key: str = ""
+    """The prefix of the API key that was used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """The cost of what was booked; ``unrated`` counts quantities without a price."""
+    """The cost of what was booked; ``unrated`` counts quantities without a price.
+
+    ``added`` is the part that was not in the ledger before.
+    """
 
     cost: Decimal
     currency: str
     unrated: int
+    added: Decimal = field(default=Decimal(0), compare=False)
 
 
 def book(
@@ -113,10 +119,11 @@ def book(
     with prepared_cursor() as cursor:
         cursor.execute(_INSERT, values)
         costs = [row[0] for row in cursor.fetchall()]
+    added = total(cost for cost in costs if cost is not None)
     if len(costs) < len(rows):
         stored = UsageEvent.objects.filter(uid__in=list(rows))
         costs = list(stored.values_list("cost", flat=True))
-    return _booked(costs, currency)
+    return _booked(costs, currency, added)
 
 
 def _row(usage: Usage, book_now: PriceBook, at: datetime) -> dict[str, Any]:
@@ -151,7 +158,7 @@ def _text(amount: Decimal | None) -> str | None:
     return None if amount is None else str(amount)
 
 
-def _booked(costs: Iterable[Decimal | None], currency: str) -> Booked:
+def _booked(costs: Iterable[Decimal | None], currency: str, added: Decimal) -> Booked:
     found = list(costs)
     rated = [cost for cost in found if cost is not None]
-    return Booked(total(rated), currency, len(found) - len(rated))
+    return Booked(total(rated), currency, len(found) - len(rated), added)

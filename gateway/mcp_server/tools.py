@@ -225,6 +225,7 @@ def _meter_definitions(principal: Principal, shown: dict[str, Any]) -> None:
             principal.project,
             principal.environment,
             principal.id,
+            key=principal.key,
         ),
         usages=[
             Usage(

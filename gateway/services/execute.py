@@ -31,6 +31,7 @@ from gateway.sandbox.api import (
 )
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import finish, gate, holds, invoke
+from gateway.services.allowance import Allowance
 from gateway.services.holder import Holder
 from gateway.services.leases import LeaseLost, Leases
 from gateway.services.lookup import Upstream
@@ -97,6 +98,9 @@ def execute(
             mode=run.mode,
             language=run.language,
             tally=Tally.of(journalled, usable.catalog.tools),
+            allowance=Allowance.of(
+                run.uid, journalled, covers=usable.budgets, at=now()
+            ),
         )
         attempt = _Attempt(run, holder)
         result = attempt.result(sandboxes)

@@ -11,15 +11,16 @@ from audit.redact import redact
 from audit.services.record import ALLOW, build
 from core.prepared import prepared_cursor
 from finops.models import RunFact, UsageEvent
+from finops.services import budgets
 from finops.services.facts import record_run
-from finops.services.metering import Booked, Payer, Usage, book
+from finops.services.metering import Booked, Usage, book
 from gateway import completions, events
 from gateway.codemode import tokens
 from gateway.models import Run, ToolCall
 from gateway.models.catalog import Effect
 from gateway.sandbox.api import Usage as SandboxUsage
 from gateway.services.recorded import write
-from gateway.services.reservations import sent_by
+from gateway.services.reservations import payer_of, sent_by
 from gateway.services.runs import principal_of, run_target
 from policy.services import approvals
 from policy.services.quotas import settle
@@ -33,7 +34,8 @@ OPEN = (Run.Status.QUEUED, Run.Status.RUNNING)
 # The lock that an update takes: calls still being written may refer to the row.
 _HOLD = """
 SELECT t.uid,
-  EXISTS (SELECT 1 FROM policy_quotahold h WHERE h.holder = r.uid)
+  EXISTS (SELECT 1 FROM policy_quotahold h WHERE h.holder = r.uid),
+  EXISTS (SELECT 1 FROM finops_budgethold h WHERE h.holder = r.uid)
 FROM gateway_run r JOIN gateway_task t ON t.id = r.task_id
 WHERE r.id = %s AND r.epoch = %s AND r.status IN (
   'queued', 'running', 'awaiting_approval', 'awaiting_outcome')
@@ -115,7 +117,7 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     found = _hold(run)
     if found is None:
         return False
-    task, holds_quota = found
+    task, holds_quota, holds_budget = found
     calls = _calls(run)
     _close_calls(run, calls, at)
     approvals.withdraw(run=run.uid)
@@ -132,7 +134,7 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     run.stdout, run.stdout_truncated = ending.stdout, ending.stdout_truncated
     run.tool_calls = len(calls)
     run.successful_calls = sum(call.outcome == ToolCall.Outcome.OK for call in calls)
-    run.cost = (run.cost or Decimal(0)) + booked.cost
+    run.cost = (run.cost or Decimal(0)) + booked.added
     run.currency = booked.currency
     run.usage = _shown_usage(run, ending.usage, script, returned, at)
     if run.mode == Run.Mode.SCRIPT:
@@ -145,6 +147,8 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
         # Last, since others wait for the same rows until this is committed.
         cpu_seconds = ending.usage.cpu_seconds
         settle(holder=run.uid, tokens=script + returned, cpu_seconds=cpu_seconds)
+    if holds_budget:
+        budgets.settle(holder=run.uid, cost=booked.added, at=at)
     return True
 
 
@@ -171,12 +175,13 @@ def _end(run: Run, at: datetime) -> None:
     write(_END, event, "ended", values | {"run": run.pk})
 
 
-def _hold(run: Run) -> tuple[str, bool] | None:
-    """Lock the run against every other ending; its task, and whether it holds quota."""
+def _hold(run: Run) -> tuple[str, bool, bool] | None:
+    """Lock the run against every other ending; its task, and whether it holds of
+    quotas and of budgets."""
     with prepared_cursor() as cursor:
         cursor.execute(_HOLD, [run.pk, run.epoch])
         row = cursor.fetchone()
-    return None if row is None else (str(row[0]), bool(row[1]))
+    return None if row is None else (str(row[0]), bool(row[1]), bool(row[2]))
 
 
 def _calls(run: Run) -> list[CallRow]:
@@ -209,18 +214,6 @@ def _tokens(run: Run, ending: Ending) -> tuple[int, int]:
         {"value": ending.value, "stdout": ending.stdout, "error": ending.error}
     )
     return tokens.count(sent_by(run)), returned
-
-
-def payer_of(run: Run, task: str) -> Payer:
-    return Payer(
-        team=run.team,
-        cost_centre=run.cost_centre,
-        project=run.project,
-        environment=run.environment,
-        principal=run.principal,
-        run=run.uid,
-        task=task,
-    )
 
 
 def _usages(
@@ -361,7 +354,7 @@ def _count(
             total_seconds=(ended - run.queued_at).total_seconds(),
             tokens=tokens_used,
             tokens_avoided=avoided,
-            cost=booked.cost,
+            cost=run.cost or Decimal(0),
             unrated=booked.unrated,
             currency=booked.currency,
             started_at=started,

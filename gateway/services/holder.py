@@ -7,6 +7,7 @@ from datetime import datetime
 from gateway.catalog import CatalogTool, Usable
 from gateway.connectors.api import Outcome, UpstreamError
 from gateway.sandbox.api import Call
+from gateway.services.allowance import Allowance
 from gateway.services.leases import Lease
 from gateway.services.lookup import Upstream
 from gateway.services.replay import Replay
@@ -36,6 +37,7 @@ class Holder:
     """Tools that are withheld, where the script has no kernel of its own."""
     language: str = ""
     tally: Tally = field(default_factory=Tally)
+    allowance: Allowance = field(default_factory=Allowance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,14 @@ from audit.services.record import record
 from core.errors import Denied, Invalid, NotFound
 from core.jobs import enqueue
 from core.reasons import reason_given
+from finops.services import budgets
 from finops.services.metering import book
 from gateway import completions, events
 from gateway.models import Run, Task, ToolCall
 from gateway.sandbox.api import Usage
 from gateway.selectors.outcomes import safe_from as safe_from
 from gateway.services import finish
+from gateway.services.reservations import payer_of
 from gateway.services.runs import principal_of, run_target
 from policy.models import Approval
 from policy.services import approvals, quotas
@@ -45,13 +47,14 @@ def _suspend(run: Run, waiting: str, usage: Usage, at: datetime) -> bool:
         return False
     task = Task.objects.values_list("uid", flat=True).get(pk=run.task_id)
     booked = book(
-        payer=finish.payer_of(run, task),
+        payer=payer_of(run, task),
         usages=finish.sandbox_usages(run, usage),
         at=at,
     )
-    cost = (run.cost or 0) + booked.cost
+    cost = (run.cost or 0) + booked.added
     Run.objects.filter(pk=run.pk).update(cost=cost, currency=booked.currency)
     quotas.park(holder=run.uid, cpu_seconds=usage.cpu_seconds)
+    budgets.spend(holder=run.uid, cost=booked.added, at=at)
     record(
         events.RUN_HELD,
         actor=principal_of(run).actor,

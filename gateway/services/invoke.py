@@ -16,7 +16,8 @@ from audit.models import Event
 from audit.services.record import build
 from core.canonical import keyed_digest
 from core.clock import now
-from core.errors import QuotaExceeded, TollgateError
+from core.errors import BudgetExceeded, QuotaExceeded, TollgateError
+from finops.services import budgets
 from gateway import events
 from gateway.catalog import CatalogTool
 from gateway.codemode import tokens
@@ -45,6 +46,7 @@ from policy.results import ResultDecision
 from policy.services.quotas import note_refusal, reserve_call
 
 _validators = Validators()
+_STOPS = {QuotaExceeded: "quota", BudgetExceeded: "budget"}
 
 
 def invoke(holder: Holder, call: Call) -> Reply:
@@ -77,7 +79,7 @@ def invoke(holder: Holder, call: Call) -> Reply:
         return _invalid(holder, step, [str(problem) for problem in problems])
     try:
         call_id, answer = _intend(holder, step, tool)
-    except (QuotaExceeded, gate.NotApproved) as error:
+    except (QuotaExceeded, BudgetExceeded, gate.NotApproved) as error:
         return _stopped(holder, step, error)
     if answer is None:
         return _send(holder, step, tool, call_id)
@@ -113,16 +115,24 @@ def _intend(holder: Holder, step: Step, tool: CatalogTool) -> tuple[int, Answer 
     durable = tool.effect != Effect.READ
     limits = holder.usable.limits_of_call(holder.principal.key_id, step.call.tool)
     began = time.monotonic()
-    if limits or approval is not None:
-        with transaction.atomic():
-            if approval is not None:
-                gate.use(approval=approval, binding=binding, at=step.at)
-            reserve_call(limits=limits, at=step.at)
-            return journal.intend(intent, event=event, durable=durable), None
-    if durable or not holder.lease.is_clear:
-        call_id, answer = journal.intend(intent, event=event, durable=durable), None
-    else:
-        call_id, answer = _ask_meanwhile(holder, step, tool, intent, event)
+    with holder.allowance.taken(step.call.tool, step.at) as needed:
+        if limits or approval is not None or needed is not None:
+            with transaction.atomic():
+                if approval is not None:
+                    gate.use(approval=approval, binding=binding, at=step.at)
+                reserve_call(limits=limits, at=step.at)
+                if needed is not None:
+                    holder.allowance.grow(
+                        needed,
+                        run=holder.run,
+                        covers=holder.usable.budgets,
+                        at=step.at,
+                    )
+                return journal.intend(intent, event=event, durable=durable), None
+        if durable or not holder.lease.is_clear:
+            call_id, answer = journal.intend(intent, event=event, durable=durable), None
+        else:
+            call_id, answer = _ask_meanwhile(holder, step, tool, intent, event)
     holder.lease.seen_clear(began)
     return call_id, answer
 
@@ -309,7 +319,7 @@ def _invalid(holder: Holder, step: Step, problems: list[str]) -> Reply:
 
 def _stopped(holder: Holder, step: Step, error: TollgateError) -> Reply:
     retryable = isinstance(error, QuotaExceeded)
-    kind = "quota" if retryable else "approval"
+    kind = _STOPS.get(type(error), "approval")
     return _turned_down(
         holder,
         step,
@@ -354,6 +364,7 @@ def _turned_down(
     intent = _intent(holder, step, DENY, reasons, arguments)
     journal.intend(intent, event=event, durable=True, refusal=ending)
     note_refusal(error.details, principal=holder.principal, event=event)
+    budgets.note_refusal(error.details, principal=holder.principal, event=event)
     return Reply(error=error, turn=turn)
 
 

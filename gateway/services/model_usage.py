@@ -15,7 +15,7 @@ from finops.services.reported import Report, report_all
 from finops.told import Told, check
 from gateway import events
 from gateway.models import Run, Task
-from gateway.services.finish import payer_of
+from gateway.services.reservations import payer_of
 from policy.principal import Principal
 
 BOOKED, DUPLICATE, REFUSED = "booked", "duplicate", "refused"

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+from finops.services import budgets
+from finops.services.metering import Payer
 from gateway.catalog import Usable, sandboxing_for
 from gateway.codemode import tokens
 from gateway.models import Run
@@ -18,14 +20,23 @@ RESULT_TOKENS = 10_000
 LEAST_CPU = Decimal(1)
 
 
-def reserve(run: Run, principal: Principal, usable: Usable) -> None:
-    """Count a run that was just queued. Raises QuotaExceeded."""
+def reserve(run: Run, payer: Payer, principal: Principal, usable: Usable) -> None:
+    """Count a run that was just queued. Raises QuotaExceeded, BudgetExceeded."""
     reserve_run(
         limits=usable.limits,
         key_id=principal.key_id,
         holder=run.uid,
         wants=wants_of(run, principal, usable),
         at=run.queued_at,
+    )
+    budgets.reserve(
+        payer=payer,
+        key=run.key,
+        model=run.model,
+        holder=run.uid,
+        amount=None,
+        at=run.queued_at,
+        covers=usable.budgets,
     )
 
 
@@ -44,6 +55,20 @@ def wants_of(run: Run, principal: Principal, usable: Usable) -> list[Want]:
         most = Decimal(str(seconds))
         found.append(Want(CPU, most, least=min(LEAST_CPU, most)))
     return found
+
+
+def payer_of(run: Run, task: str) -> Payer:
+    """Whom a run's costs are booked to."""
+    return Payer(
+        team=run.team,
+        cost_centre=run.cost_centre,
+        project=run.project,
+        environment=run.environment,
+        principal=run.principal,
+        run=run.uid,
+        task=task,
+        key=run.key,
+    )
 
 
 def sent_by(run: Run) -> str:

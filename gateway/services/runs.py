@@ -12,15 +12,23 @@ from django.db.models import F
 
 from audit.actor import Actor, Target
 from audit.services.record import DENY, record
-from core.errors import Denied, Invalid, NotFound, QuotaExceeded, TollgateError
+from core.errors import (
+    BudgetExceeded,
+    Denied,
+    Invalid,
+    NotFound,
+    QuotaExceeded,
+    TollgateError,
+)
 from core.ids import new_id
 from core.jobs import enqueue
 from core.prepared import insert
+from finops.services import budgets
 from gateway import events
 from gateway.catalog import Usable, sandboxing_for, usable_by
 from gateway.codemode.checks import LANGUAGES
 from gateway.models import Run, Task
-from gateway.services.reservations import reserve
+from gateway.services.reservations import payer_of, reserve
 from policy import admission, scopes
 from policy.access import roles_of
 from policy.principal import Principal
@@ -45,7 +53,7 @@ def submit(
 
     ``task`` is the agent's own name for the piece of work: runs with the same name
     are attempts at it. ``on_behalf_of`` is the person at the playground. Raises
-    Invalid, Denied, QuotaExceeded; a refusal is on record.
+    Invalid, Denied, QuotaExceeded, BudgetExceeded; a refusal is on record.
     """
     _check_script(code, language)
     if not scopes.covers(principal.scopes, scopes.RUNS_EXECUTE):
@@ -68,7 +76,8 @@ def submit_direct(
 ) -> Run:
     """Queue one tool call of the classic path; it goes the same way as a script's.
 
-    Raises NotFound for what cannot be a tool's name, Denied, QuotaExceeded.
+    Raises NotFound for what cannot be a tool's name, Denied, QuotaExceeded,
+    BudgetExceeded.
     """
     if len(tool) > _LONGEST_NAME or not tool.isprintable():
         raise NotFound(f"There is no tool {tool[:60]!r}. Use search to see what is.")
@@ -116,6 +125,7 @@ def _refused(principal: Principal, error: TollgateError, at: datetime) -> Tollga
         payload={"code": error.code, "details": error.details},
     )
     note_refusal(error.details, principal=principal, event=event)
+    budgets.note_refusal(error.details, principal=principal, event=event)
     return error
 
 
@@ -131,7 +141,7 @@ def _create(
         raise Invalid(f"A model's name has at most {_LONGEST_MODEL} characters.")
     try:
         return _create_run(principal, fields, task, model, on_behalf_of, at)
-    except (QuotaExceeded, Denied) as error:
+    except (QuotaExceeded, BudgetExceeded, Denied) as error:
         raise _refused(principal, error, at) from None
 
 
@@ -189,7 +199,7 @@ def _create_run(
         },
     )
     # Last, since everybody's runs wait for the same rows until this one is committed.
-    reserve(run, principal, usable)
+    reserve(run, payer_of(run, work.uid), principal, usable)
     enqueue("gateway.execute_run", queue="runs", swept=True, run=run.uid)
     return run
 

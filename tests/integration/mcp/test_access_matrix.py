@@ -40,6 +40,8 @@ _BACKGROUND = frozenset(
         "audit_leaf",
         "audit_treenode",
         "audit_verification",
+        "finops_budget",
+        "finops_budgetuse",
         "gateway_server",
         "gateway_tooluse",
         "gateway_toolusemark",

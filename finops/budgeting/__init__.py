@@ -1,0 +1,1 @@
+"""Budgets as values: windows, terms, forecasts and anomalies. No database here."""
