@@ -11,7 +11,11 @@ from psycopg import sql
 from core.errors import TollgateError
 
 # Functions of the owner that the application may call.
-_FUNCTIONS = ("audit_make_partitions(integer)", "finops_take_cut()")
+_FUNCTIONS = (
+    "audit_make_partitions(integer)",
+    "finops_make_partitions(integer)",
+    "finops_take_cut()",
+)
 # What the owner alone writes.
 _READ_ONLY = frozenset({"django_migrations", "audit_tombstone"})
 _TABLES = """

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from core.clock import now
-from finops.services import billing, budget_spend, budgets
+from finops.services import billing, budget_spend, budgets, ledger_months
 
 
 @shared_task(name="finops.build_statements")
@@ -22,3 +22,9 @@ def reconcile_budgets() -> None:
 def watch_budgets() -> None:
     """Give back what nobody can be using any more."""
     budgets.release_expired(at=now())
+
+
+@shared_task(name="finops.make_partitions")
+def make_partitions() -> None:
+    """Keep the ledger's months to come ready."""
+    ledger_months.make_ahead()

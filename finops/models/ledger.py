@@ -2,6 +2,7 @@
 
 from typing import Self
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 
@@ -23,12 +24,17 @@ class Ledger(models.QuerySet["UsageEvent"]):
 
     def standing(self) -> Self:
         """The rows that hold: neither taken back nor taking one back."""
-        taken_back = UsageEvent.objects.filter(reverses=models.OuterRef("uid"))
+        taken_back = UsageEvent.objects.filter(
+            reverses=models.OuterRef("uid"), at=models.OuterRef("at")
+        )
         return self.filter(~models.Exists(taken_back), reverses="")
 
 
 class UsageEvent(Snapshot):
     """A metered quantity, priced when it is booked. Rows are never changed.
+
+    The table has a partition a month, and a uid counts once over all of them: a second
+    row of it is left out by PostgreSQL (``finops_usageuid``). Ids only rise.
 
     ``uid`` makes a second report of the same thing harmless. ``at`` is when it
     happened; ``reported_at`` when it was learned, null where that is the same moment.
@@ -63,11 +69,11 @@ class UsageEvent(Snapshot):
         REPORTED = "reported"
         ESTIMATED = "estimated"
 
-    uid = models.CharField(max_length=80, unique=True)
+    uid = models.CharField(max_length=80)
     at = models.DateTimeField()
     kind = models.CharField(max_length=20, choices=Kind.choices)
     sku = models.CharField(max_length=200)
-    unit = models.CharField(max_length=20)
+    unit = models.CharField(max_length=60)
     quantity = models.DecimalField(max_digits=28, decimal_places=9)
     known = models.CharField(max_length=10, choices=Known.choices)
     cost = models.DecimalField(max_digits=28, decimal_places=12, null=True)
@@ -93,7 +99,9 @@ class UsageEvent(Snapshot):
 
     class Meta:
         indexes = [
-            models.Index(fields=["at", "id"], name="usage_at"),
+            BrinIndex(
+                fields=["at"], name="usage_at", autosummarize=True, pages_per_range=32
+            ),
             models.Index(fields=["run"], name="usage_run"),
             models.Index(fields=["team", "at"], name="usage_team"),
             models.Index(
@@ -107,8 +115,9 @@ class UsageEvent(Snapshot):
             ),
         ]
         constraints = [
+            models.UniqueConstraint(fields=["uid", "at"], name="usage_uid"),
             models.UniqueConstraint(
-                fields=["reverses"],
+                fields=["reverses", "at"],
                 name="usage_reversed_once",
                 condition=~models.Q(reverses=""),
             ),

@@ -12,11 +12,11 @@ from django.conf import settings
 from core.errors import Invalid
 from core.money import total
 from core.prepared import prepared_cursor
-from finops.models import UsageEvent
 from finops.price_book import PriceBook
 from finops.services.prices import current_book
 
-# The sorted input gives two bookings of the same quantities one order of locks.
+# The order gives two bookings of the same quantities one order of locks. A uid that is
+# booked already is left out by PostgreSQL, whatever its month.
 _INSERT = """
 INSERT INTO finops_usageevent (
   uid, at, kind, sku, unit, quantity, known, cost, currency, list_cost, list_currency,
@@ -31,8 +31,13 @@ FROM jsonb_to_recordset(%(rows)s::jsonb) AS u (
   uid text, kind text, sku text, unit text, quantity numeric, known text, cost numeric,
   list_cost numeric, list_currency text, rate numeric, price bigint, step int,
   server text, tool text, model text, token_kind text)
-ON CONFLICT (uid) DO NOTHING
+ORDER BY u.uid
 RETURNING cost
+"""
+_STORED = """
+SELECT e.cost FROM finops_usageuid u
+JOIN finops_usageevent e ON e.uid = u.uid AND e.at = u.at
+WHERE u.uid = ANY(%s::text[])
 """
 _QUANTITY_STEP = Decimal("1E-9")
 
@@ -121,8 +126,9 @@ def book(
         costs = [row[0] for row in cursor.fetchall()]
     added = total(cost for cost in costs if cost is not None)
     if len(costs) < len(rows):
-        stored = UsageEvent.objects.filter(uid__in=list(rows))
-        costs = list(stored.values_list("cost", flat=True))
+        with prepared_cursor() as cursor:
+            cursor.execute(_STORED, [list(rows)])
+            costs = [row[0] for row in cursor.fetchall()]
     return _booked(costs, currency, added)
 
 

@@ -19,6 +19,7 @@ from tests.stack import ROOT, own_database
 APPEND_ONLY = {
     "audit_event",
     "finops_usageevent",
+    "finops_usageuid",
     "gateway_toolversion",
     "policy_policyversion",
 }
@@ -145,6 +146,7 @@ def test_it_changes_no_append_only_table(
         "CREATE OR REPLACE FUNCTION core_refuse_change() RETURNS trigger "
         "LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
         "SELECT audit_make_partition('1999-01-01')",
+        "SELECT finops_make_partition('1999-01-01')",
         "CREATE TABLE mine (a integer)",
         "SET ROLE tollgate",
         "UPDATE django_migrations SET name = ''",
@@ -172,6 +174,13 @@ def test_it_may_have_the_months_to_come_made(
         application.execute("SELECT audit_make_partitions(61)")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         application.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(last)))
+
+
+def test_it_may_take_the_ledgers_cut_and_have_its_months_made(
+    application: psycopg.Connection,
+) -> None:
+    assert application.execute("SELECT finops_make_partitions(6)").fetchone() == (0,)
+    assert application.execute("SELECT finops_take_cut()").fetchone() == (0,)
 
 
 LAST = "SELECT to_char(now() AT TIME ZONE 'UTC' + interval '24 months', 'YYYY_MM')"

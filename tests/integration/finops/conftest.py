@@ -6,7 +6,13 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
-_TABLES = ("finops_usageevent", "finops_runfact", "finops_price", "audit_event")
+_TABLES = (
+    "finops_usageevent",
+    "finops_usageuid",
+    "finops_runfact",
+    "finops_price",
+    "audit_event",
+)
 _CLEAN = [
     statement
     for table in _TABLES
