@@ -1,8 +1,10 @@
 """A model's answer as somebody told of it, before it is believed."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 
 from core.errors import Invalid
 from finops.model_usage import ModelUsage
@@ -41,6 +43,8 @@ class Told:
     ``at`` is when the model answered. ``asked_model`` is the name that the request
     had, where the answer has another: its price is taken where that has none.
     ``run``, ``task`` and ``trace_id`` say what the answer was for, as far as is known.
+    ``answer`` is the model server's own id of it, by which one is known again that was
+    metered here already.
     """
 
     event: str
@@ -53,6 +57,7 @@ class Told:
     run: str = ""
     task: str = ""
     trace_id: str = ""
+    answer: str = ""
 
 
 def provider_name(name: str) -> str:
@@ -71,7 +76,8 @@ def check(told: Told, *, at: datetime, days: int) -> None:
     _check_name("model", told.model, LONGEST_NAME)
     if told.asked_model:
         _check_name("model", told.asked_model, LONGEST_NAME)
-    for field, text in (("run", told.run), ("task", told.task)):
+    rest = {"run": told.run, "task": told.task, "answer": told.answer}
+    for field, text in rest.items():
         if text:
             _check_name(field, text, LONGEST_EVENT)
     if told.trace_id and not _TRACE.fullmatch(told.trace_id):
@@ -121,3 +127,19 @@ def _check_numbers(usage: ModelUsage) -> None:
     if any(number is not None and number > MOST_TOKENS for number in told):
         raise Invalid(f"One answer has at most {MOST_TOKENS:,} tokens of a kind.")
     list(usage.parts())
+
+
+def told_from(values: Mapping[str, Any], *, at: datetime) -> Told:
+    """A report in the words of REST and MCP; ``at`` where it gives no time itself."""
+    counts = {field.name: values.get(field.name) for field in fields(ModelUsage)}
+    return Told(
+        event=values["id"],
+        provider=provider_name(values["provider"]),
+        model=values["model"],
+        usage=ModelUsage(**counts),
+        at=values.get("at") or at,
+        known=values.get("known", "reported"),
+        run=values.get("run", ""),
+        task=values.get("task", ""),
+        trace_id=values.get("trace_id", ""),
+    )

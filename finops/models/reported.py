@@ -10,7 +10,7 @@ class UsageReport(Snapshot):
 
     ``event`` names the answer for good within its team, so that a second report of it
     is harmless. The ledger's rows follow from it: their uid is ``usage:<id>:<kind>``.
-    Null tokens were not said, which is not 0.
+    Null tokens were not said, which is not 0. ``answer`` is the model server's own id.
     """
 
     class Source(models.TextChoices):
@@ -34,6 +34,7 @@ class UsageReport(Snapshot):
     run = models.CharField(max_length=40, blank=True)
     task = models.CharField(max_length=40, blank=True)
     trace_id = models.CharField(max_length=32, blank=True)
+    answer = models.CharField(max_length=200, blank=True, db_default="")
 
     class Meta:
         constraints = [
@@ -47,6 +48,11 @@ class UsageReport(Snapshot):
                 fields=["team", "trace_id"],
                 name="report_trace",
                 condition=~models.Q(trace_id=""),
+            ),
+            models.Index(
+                fields=["team", "answer"],
+                name="report_answer",
+                condition=models.Q(source="gateway") & ~models.Q(answer=""),
             ),
         ]
 

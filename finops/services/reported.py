@@ -1,7 +1,7 @@
 """Books what models used: the one way for all that tell of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from audit.services.record import record
 from core.prepared import prepared_cursor
 from finops import events
 from finops.model_usage import model_sku
-from finops.models import UsageEvent
+from finops.models import UsageEvent, UsageReport
 from finops.price_book import PriceBook
 from finops.services.metering import Booked, Payer, Usage, book
 from finops.services.prices import current_book
@@ -24,16 +24,16 @@ UNIT = "Tokens"
 _INSERT = """
 INSERT INTO finops_usagereport (
   event, source, known, at, reported_at, provider, model, input, output, cached_read,
-  cache_write, reasoning, run, task, trace_id, team, cost_centre, project, environment,
-  principal)
+  cache_write, reasoning, run, task, trace_id, answer, team, cost_centre, project,
+  environment, principal)
 SELECT r.event, %(source)s::text, r.known, r.at, %(reported_at)s::timestamptz,
   r.provider, r.model, r.input, r.output, r.cached_read, r.cache_write, r.reasoning,
-  r.run, r.task, r.trace_id, r.team, r.cost_centre, r.project, r.environment,
+  r.run, r.task, r.trace_id, r.answer, r.team, r.cost_centre, r.project, r.environment,
   r.principal
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
   event text, known text, at timestamptz, provider text, model text, input bigint,
   output bigint, cached_read bigint, cache_write bigint, reasoning bigint, run text,
-  task text, trace_id text, team text, cost_centre text, project text,
+  task text, trace_id text, answer text, team text, cost_centre text, project text,
   environment text, principal text)
 ORDER BY r.team, r.event
 ON CONFLICT (team, event) DO NOTHING
@@ -61,7 +61,9 @@ def report_all(
     first: dict[tuple[str, str], Report] = {}
     for one in reports:
         first.setdefault((one.payer.team, one.told.event), one)
-    new = _told(list(first.values()), source, at)
+    known = _metered_here(first, source)
+    fresh = [one for key, one in first.items() if key not in known]
+    new = _told(fresh, source, at)
     prices = current_book()
     booked: dict[tuple[str, str], Booked] = {
         key: _book(first[key], prices, uid=f"usage:{number}", reported_at=at)
@@ -76,6 +78,30 @@ def report_all(
         else None
         for one in reports
     ]
+
+
+def _metered_here(
+    reports: Mapping[tuple[str, str], Report], source: str
+) -> set[tuple[str, str]]:
+    """Reports of answers that passed through Tollgate, which were metered then.
+
+    A client that is asked through it may send its own spans as well.
+    """
+    if source == UsageReport.Source.GATEWAY:
+        return set()
+    names = {
+        (team, name): (team, event)
+        for (team, event), one in reports.items()
+        for name in (event, one.told.answer)
+        if name
+    }
+    passed = UsageReport.objects.filter(
+        source=UsageReport.Source.GATEWAY,
+        team__in={team for team, _ in names},
+        answer__in={name for _, name in names},
+    ).exclude(answer="")
+    found = passed.values_list("team", "answer")
+    return {names[key] for key in found if key in names}
 
 
 def _told(
@@ -102,6 +128,7 @@ def _row(report: Report) -> dict[str, Any]:
         "provider": told.provider,
         "model": told.model,
         "trace_id": told.trace_id,
+        "answer": told.answer,
     }
 
 

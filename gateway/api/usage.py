@@ -1,6 +1,5 @@
 """REST endpoint that takes reports of model usage."""
 
-from dataclasses import fields
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -10,9 +9,8 @@ from rest_framework.views import APIView
 
 from core.clock import now
 from core.errors import Denied, Invalid
-from finops.model_usage import ModelUsage
 from finops.models import UsageEvent, UsageReport
-from finops.told import LONGEST_EVENT, LONGEST_NAME, MOST_TOKENS, Told, provider_name
+from finops.told import LONGEST_EVENT, LONGEST_NAME, MOST_TOKENS, Told, told_from
 from gateway.services.model_usage import (
     BOOKED,
     DUPLICATE,
@@ -122,19 +120,20 @@ class UsageReports(APIView):
 
 def take(principal: Principal, items: list[Any], source: str) -> list[Result]:
     """Book what can be read of ``items``; one result each, in their order."""
+    at = now()
     told: dict[int, Told] = {}
     unfit: dict[int, Result] = {}
     for index, item in enumerate(items):
         given = UsageItemSerializer(data=item)
         if given.is_valid():
-            told[index] = _told(given.validated_data)
+            told[index] = told_from(given.validated_data, at=at)
         else:
             unfit[index] = _unfit(item, given.errors)
     booked = report_usage(
         principal=principal,
         told=list(told.values()),
         source=source,
-        at=now(),
+        at=at,
         unfit=len(unfit),
     )
     found = unfit | dict(zip(told, booked, strict=True))
@@ -153,21 +152,6 @@ def _items(request: ApiRequest) -> list[Any]:
             f"A batch has at most {MOST_ITEMS:,} items, and this has {len(items):,}."
         )
     return items
-
-
-def _told(values: dict[str, Any]) -> Told:
-    counts = {field.name: values[field.name] for field in fields(ModelUsage)}
-    return Told(
-        event=values["id"],
-        provider=provider_name(values["provider"]),
-        model=values["model"],
-        usage=ModelUsage(**counts),
-        at=values["at"],
-        known=values["known"],
-        run=values["run"],
-        task=values["task"],
-        trace_id=values["trace_id"],
-    )
 
 
 def _unfit(item: Any, errors: Any) -> Result:

@@ -1,4 +1,7 @@
-"""The four tools an agent sees, whatever the size of the catalog."""
+"""The tools an agent sees, whatever the size of the catalog.
+
+Four for every agent; one more for a key that may report what models used.
+"""
 
 from typing import Any
 
@@ -126,6 +129,40 @@ GET_RUN: dict[str, Any] = {
         "additionalProperties": False,
     },
     "annotations": {"readOnlyHint": False, "openWorldHint": False},
+}
+
+_TOKENS = {"type": "integer", "minimum": 0}
+REPORT_USAGE: dict[str, Any] = {
+    "name": "report_usage",
+    "title": "Report model tokens",
+    "description": (
+        "Report the tokens of one answer of a model, for the costs of a run or task. "
+        "input includes cached_read and cache_write, output includes reasoning; leave "
+        "out what the model did not report. The same id twice counts once."
+    ),
+    "inputSchema": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "minLength": 1, "maxLength": 200},
+            "provider": {"type": "string", "minLength": 1, "maxLength": 100},
+            "model": {"type": "string", "minLength": 1, "maxLength": 100},
+            "input": _TOKENS,
+            "output": _TOKENS,
+            "cached_read": _TOKENS,
+            "cache_write": _TOKENS,
+            "reasoning": _TOKENS,
+            "at": {"type": "string", "description": "RFC 3339; now if left out"},
+            "run": {"type": "string", "maxLength": 40},
+            "task": {"type": "string", "maxLength": 200},
+        },
+        "required": ["id", "provider", "model"],
+        "additionalProperties": False,
+    },
+    "annotations": {
+        "readOnlyHint": False,
+        "idempotentHint": True,
+        "openWorldHint": False,
+    },
 }
 
 AGENT_TOOLS: tuple[dict[str, Any], ...] = (SEARCH, GET_SCHEMA, EXECUTE, GET_RUN)

@@ -35,6 +35,7 @@ NEEDED: Mapping[str, str] = {
     "get_schema": scopes.CATALOG_READ,
     "execute": scopes.RUNS_EXECUTE,
     "get_run": scopes.RUNS_READ,
+    "report_usage": scopes.COSTS_WRITE,
 }
 # Methods of the protocol itself; all others need a good key and no more.
 METHODS: Mapping[str, str] = {

@@ -16,7 +16,7 @@ from mcp_types import methods
 
 from core.errors import TollgateError
 from gateway.catalog import CatalogTool, sandboxing_for, usable_by
-from gateway.codemode.agent_tools import AGENT_TOOLS, EXECUTE, GET_RUN
+from gateway.codemode.agent_tools import AGENT_TOOLS, EXECUTE, GET_RUN, REPORT_USAGE
 from gateway.codemode.definitions import ToolDef
 from gateway.codemode.validate import Validators
 from gateway.mcp_server import asking, handles, results, task_methods, tools
@@ -24,13 +24,13 @@ from gateway.mcp_server.auth import KeyGuard, check_scope, principal_of
 from gateway.mcp_server.threads import in_thread
 from gateway.mcp_server.waiting import Completions
 from gateway.models import Run
-from policy import admission
+from policy import admission, scopes
 from policy.principal import PERSON, Principal
 from policy.sandbox import DIRECT, SCRIPT
 
 CALL = "tools/call"
 _SCHEMAS: dict[str, Mapping[str, Any]] = {
-    tool["name"]: tool["inputSchema"] for tool in AGENT_TOOLS
+    tool["name"]: tool["inputSchema"] for tool in (*AGENT_TOOLS, REPORT_USAGE)
 }
 _DEFINITIONS = {
     name: ToolDef(
@@ -107,6 +107,7 @@ class Endpoint:
         try:
             if params.name in tools.ANSWERS:
                 await self._admit(principal, params)
+                principal = tools.traced(principal, params.meta)
                 return await in_thread(_answer, ctx, principal, params)
             run = await self._submit(principal, params)
             seconds = tools.DEFAULT_WAIT_SECONDS
@@ -206,6 +207,8 @@ def _listed(principal: Principal) -> list[types.Tool]:
         for tool in AGENT_TOOLS
         if scripts or tool is not EXECUTE
     ]
+    if scopes.covers(principal.scopes, scopes.COSTS_WRITE):
+        listed.append(types.Tool.model_validate(REPORT_USAGE))
     if admission.mode_refusal(rules, DIRECT) is not None:
         return listed
     found = (usable.catalog.tools[name] for name in sorted(usable.names))

@@ -19,6 +19,7 @@ from finops.services.metering import Payer, Usage, book
 from gateway import events
 from gateway.catalog import usable_by
 from gateway.codemode import render, tokens, truncate
+from gateway.mcp_server import reporting
 from gateway.mcp_server.auth import lacks, record_refusal
 from gateway.models import Run
 from gateway.services import runs
@@ -245,4 +246,5 @@ ANSWERS: Mapping[str, Callable[[Principal, Arguments], dict[str, Any]]] = {
     "search": search,
     "get_schema": get_schema,
     "get_run": get_run,
+    "report_usage": reporting.report,
 }

@@ -282,6 +282,7 @@ TABLE = (
     row("GET", "api_run", "S4+++++", uid="@run"),
     row("POST", "api_run_cancel", "S4++33+", uid="@run", json=True),
     row("POST", "api_usage", "S3333KK", body={"items": []}, json=True),
+    row("POST", "api_otlp_traces", "S3333KK", body={}, json=True),
     row("GET", "api_grants", "S++++3+"),
     row("GET", "api_reach", "S4+++3+", query="holder=team:sales"),
     row("GET", "api_callers", "S++++3+", **_TOOL),

@@ -69,6 +69,7 @@ def _both(method: str, letters: str, **more: str) -> tuple[Line, Line]:
 
 
 _RUN = '{"taskId": "@run"}'
+_ANSWER = '{"id": "a", "provider": "acme", "model": "m", "input": 1}'
 _UPDATE = '{"taskId": "@run", "inputResponses": {}}'
 TABLE = (
     *_both("tools/list", "S++++++++"),
@@ -78,6 +79,7 @@ TABLE = (
     *_both(CALL, "S333333++", tool="get_schema", arguments='{"tools": ["crm.x"]}'),
     *_both(CALL, "S333333++", tool="execute", arguments='{"code": "return 1"}'),
     *_both(CALL, "SN+++++N+", tool="get_run", arguments='{"run": "@run"}'),
+    *_both(CALL, "S33333333", tool="report_usage", arguments=_ANSWER),
     *_both(CALL, "SNNNNNN++", tool="trivial.add", arguments='{"a": 1, "b": 2}'),
     *_both("tasks/get", "SN+++++N+", arguments=_RUN),
     Line("tasks/result", "SN+++++N+", LEGACY, arguments=_RUN),

@@ -40,6 +40,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "get_schema": {"tools": ["trivial.add"]},
     "execute": {"code": "return 1"},
     "get_run": {"run": "run_none"},
+    "report_usage": {"id": "a", "provider": "acme", "model": "m", "input": 1},
 }
 
 

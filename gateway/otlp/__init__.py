@@ -1,0 +1,1 @@
+"""Takes OpenTelemetry traces for the model usage in them."""
