@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('finops', '0012_usage_report'),
+        ('finops', '0015_budgets'),
     ]
 
     operations = [
