@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('finops', '0015_budgets'),
+        ('finops', '0016_ledger_months'),
     ]
 
     operations = [
