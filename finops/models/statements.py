@@ -9,8 +9,9 @@ class BillingPeriod(models.Model):
     """A calendar month of the report's zone, named by its first day.
 
     It owns the ledger's rows with ``at`` before its end and an id up to ``cut`` that no
-    month before owns. ``allocations`` keeps the weights that shared costs were split
-    by, ``rates`` the exchange rates of the month: both are evidence of a closed month.
+    month before owns. Evidence of a closed month: ``allocations``, the weights that
+    shared costs were split by, ``platform``, the fixed costs as ``[name, month,
+    amount]``, and ``rates``, the exchange rates of the month.
     The totals are exact, those of the ledger, the platform costs and what was adjusted
     by hand; ``billed`` is what all statements come to.
     """
@@ -33,6 +34,7 @@ class BillingPeriod(models.Model):
     adjusted = models.DecimalField(max_digits=28, decimal_places=12, default=0)
     billed = models.DecimalField(max_digits=28, decimal_places=12, default=0)
     allocations = models.JSONField(default=list)
+    platform = models.JSONField(default=list)
     rates = models.JSONField(default=dict)
     closed_at = models.DateTimeField(null=True)
     closed_by = models.CharField(max_length=200, blank=True)
@@ -122,7 +124,7 @@ class StatementLine(models.Model):
     project = models.CharField(max_length=40, blank=True)
     environment = models.CharField(max_length=40, blank=True)
     sku = models.CharField(max_length=200)
-    unit = models.CharField(max_length=20)
+    unit = models.CharField(max_length=60)
     quantity = models.DecimalField(max_digits=28, decimal_places=9)
     cost = models.DecimalField(max_digits=28, decimal_places=12)
     billed = models.DecimalField(max_digits=28, decimal_places=12)

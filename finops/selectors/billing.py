@@ -31,7 +31,7 @@ from finops.models import (
     StatementLine,
 )
 from finops.selectors.rates import known_exchange, known_rates
-from finops.selectors.rows import UNRATED, rows
+from finops.selectors.rows import rows
 from finops.selectors.scope import Conditions
 
 _CENTRE = "coalesce(nullif(u.cost_centre, ''), 'unallocated')"
@@ -54,9 +54,12 @@ SELECT {centre} AS centre, count(DISTINCT nullif(u.run, '')) AS runs,
   coalesce(sum(u.quantity) FILTER (WHERE u.kind = 'sandbox_cpu'), 0) AS cpu
 FROM finops_usageevent u WHERE {owned} AND u.at >= %(start)s GROUP BY 1
 """
+# Of those that were taken back by the cut nothing is wanting any more.
 _UNRATED = """
-SELECT {unrated} + count(*) FILTER (
-  WHERE u.cost IS NOT NULL AND u.currency <> %(currency)s) AS unrated
+SELECT count(*) FILTER (WHERE u.cost IS NULL AND u.reverses = '' AND NOT EXISTS (
+    SELECT FROM finops_usageevent r WHERE r.reverses = u.uid AND r.id <= %(cut)s))
+  + count(*) FILTER (WHERE u.cost IS NOT NULL AND u.currency <> %(currency)s)
+  AS unrated
 FROM finops_usageevent u WHERE {owned}
 """
 _LATER = """
@@ -254,7 +257,6 @@ def _read(query: str, period: BillingPeriod) -> list[dict[str, Any]]:
     text = (
         query.replace("{owned}", where.sql)
         .replace("{rated}", _RATED)
-        .replace("{unrated}", UNRATED)
         .replace("{month}", _MONTH)
         .replace("{centre}", _CENTRE)
     )

@@ -111,6 +111,10 @@ def rebuild(period: BillingPeriod, *, actor: Actor, at: datetime) -> BillingPeri
     period.billed = total(
         line.billed for lines in made.lines.values() for line in lines
     )
+    period.platform = [
+        [one.name, f"{one.charge_month:%Y-%m}", plain(one.amount)]
+        for one in found.platform
+    ]
     period.allocations = [one.as_dict() for one in found.plans]
     period.save()
     if changed or actor != SYSTEM:

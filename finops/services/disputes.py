@@ -213,7 +213,7 @@ def _snapshot(line: StatementLine) -> dict[str, str]:
         "unit": line.unit,
         "quantity": plain(line.quantity),
         "cost": plain(line.cost),
-        "billed": f"{line.billed:f}",
+        "billed": plain(line.billed),
         "charge_month": line.charge_month.isoformat(),
         "team": line.team,
         "project": line.project,

@@ -7,6 +7,10 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 _TABLES = (
+    "finops_statementline",
+    "finops_statement",
+    "finops_billingperiod",
+    "finops_costcentre",
     "finops_usageevent",
     "finops_usageuid",
     "finops_runfact",
