@@ -200,6 +200,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-budgets": {"task": "finops.reconcile_budgets", "schedule": 300.0},
     "watch-budgets": {"task": "finops.watch_budgets", "schedule": 60.0},
     "note-uses": {"task": "gateway.note_uses", "schedule": 60.0},
+    "settle-tasks": {"task": "finops.settle_tasks", "schedule": 300.0},
     "check-servers": {"task": "gateway.check_servers", "schedule": 60.0},
     "verify-new": {"task": "audit.verify", "schedule": 600.0},
     "verify-whole": {
@@ -283,6 +284,9 @@ CALL_LONGEST_SECONDS = env.number("TOLLGATE_CALL_LONGEST_SECONDS", 120)
 # Usage of models may be reported so late at most.
 USAGE_DAYS = env.number("TOLLGATE_USAGE_DAYS", 100)
 RESULT_DAYS = env.number("TOLLGATE_RESULT_DAYS", 30)
+# Runs that one session sends with no longer a pause are attempts at one task.
+TASK_IDLE_SECONDS = env.number("TOLLGATE_TASK_IDLE_SECONDS", 900)
+TASK_ABANDONED_HOURS = env.number("TOLLGATE_TASK_ABANDONED_HOURS", 24)
 APPROVAL_SECONDS = env.number("TOLLGATE_APPROVAL_SECONDS", 86_400)
 # One message to one receiver may take this long in all.
 NOTIFY_SECONDS = env.number("TOLLGATE_NOTIFY_SECONDS", 5)

@@ -55,3 +55,6 @@ BUDGET_REMOVED = kind(
     "scope",
     "version",
 )
+TASK_OUTCOME_STATED = kind(
+    "task.outcome_stated", "{actor} stated that task {target} {outcome}", "before"
+)

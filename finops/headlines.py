@@ -103,7 +103,7 @@ def _tokens(
     if now.completed_tasks:
         detail = (
             f"{now.tokens:,} tokens, failures included, ÷ {now.completed_tasks:,} "
-            "completed tasks; estimated."
+            f"completed tasks; {_known(now)}."
         )
     return Headline(
         key="tokens",
@@ -165,6 +165,19 @@ def _cost(
         spark=sparkline([bucket.cost_per_action for bucket in buckets]),
         spark_label=f"Cost per successful action by {unit}",
     )
+
+
+def _known(now: Figures) -> str:
+    """How the tokens are known, in words."""
+    shares = now.coverage
+    if shares is None or shares.estimated == 1:
+        return "estimated"
+    named = (
+        (shares.measured, "measured"),
+        (shares.reported, "reported"),
+        (shares.estimated, "estimated"),
+    )
+    return ", ".join(f"{share:.0%} {word}" for share, word in named if share)
 
 
 def _percent(share: float | None) -> str:

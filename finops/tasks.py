@@ -3,7 +3,13 @@
 from celery import shared_task
 
 from core.clock import now
-from finops.services import billing, budget_spend, budgets, ledger_months
+from finops.services import (
+    billing,
+    budget_spend,
+    budgets,
+    ledger_months,
+    task_facts,
+)
 
 
 @shared_task(name="finops.build_statements")
@@ -28,3 +34,9 @@ def watch_budgets() -> None:
 def make_partitions() -> None:
     """Keep the ledger's months to come ready."""
     ledger_months.make_ahead()
+
+
+@shared_task(name="finops.settle_tasks")
+def settle_tasks() -> None:
+    """Count tasks as abandoned whose last run failed long ago."""
+    task_facts.settle_abandoned(at=now())

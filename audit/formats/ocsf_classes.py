@@ -149,6 +149,7 @@ MAPPINGS: dict[str, Mapping] = {
     "call.looked_up": Mapping(API, _READ),
     "call.resolved": Mapping(API, _UPDATE),
     "usage.reported": Mapping(API, _CREATE),
+    "task.outcome_stated": Mapping(API, _UPDATE),
     "usage.refused": Mapping(API, _CREATE, LOW),
     "scope.refused": Mapping(API, OTHER, LOW),
     "access.denied": Mapping(API, OTHER, LOW),

@@ -16,6 +16,7 @@ from finops.models.ledger import UsageEvent
 from finops.models.prices import Price
 from finops.models.reported import UsageReport
 from finops.models.statements import Adjustment, BillingPeriod, Statement, StatementLine
+from finops.models.tasks import TaskFact
 
 __all__ = [
     "Adjustment",
@@ -36,6 +37,7 @@ __all__ = [
     "RunFact",
     "Statement",
     "StatementLine",
+    "TaskFact",
     "UsageEvent",
     "UsageReport",
 ]

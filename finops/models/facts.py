@@ -11,7 +11,8 @@ class RunFact(Snapshot):
 
     Durations are seconds. ``attempt`` counts the runs of the task from 1. ``tools``
     are those it called, each once and in order of name, ``tool_successes`` how many
-    calls of each succeeded.
+    calls of each succeeded. ``tokens`` are the estimate of what crossed the gateway;
+    those of models are another view of the same, and never added to it.
     """
 
     run = models.CharField(max_length=40, unique=True)
@@ -32,6 +33,8 @@ class RunFact(Snapshot):
     run_seconds = models.FloatField()
     total_seconds = models.FloatField()
     tokens = models.PositiveBigIntegerField()
+    tokens_measured = models.PositiveBigIntegerField(default=0)
+    tokens_reported = models.PositiveBigIntegerField(default=0)
     tokens_avoided = models.BigIntegerField()
     cost = models.DecimalField(max_digits=28, decimal_places=12)
     unrated = models.PositiveIntegerField(default=0)

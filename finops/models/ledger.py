@@ -109,6 +109,11 @@ class UsageEvent(Snapshot):
             ),
             models.Index(fields=["at"], name="usage_loose", condition=models.Q(run="")),
             models.Index(
+                fields=["task"],
+                name="usage_task_loose",
+                condition=models.Q(run="") & ~models.Q(task=""),
+            ),
+            models.Index(
                 fields=["reported_at"],
                 name="usage_late",
                 condition=models.Q(reported_at__isnull=False),

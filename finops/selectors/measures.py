@@ -1,163 +1,229 @@
-"""The sums that every report is made of, by any one key. docs/metrics.md says how."""
+"""The sums that every report is made of, by any keys. docs/metrics.md says how."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.period import Period
-from finops.selectors.rows import UNRATED, rows
-from finops.selectors.scope import Scope, of_calls, of_facts, of_loose_usage, of_usage
+from finops.selectors.rows import UNRATED
+from finops.selectors.scope import (
+    Scope,
+    of_calls,
+    of_facts,
+    of_loose_usage,
+    of_tasks,
+    of_usage,
+)
 
 # The only texts that reach a query as a column; {t} is the alias of its table.
-_KEYS = {
-    "": "''",
+SHARED = {
     "team": "{t}.team",
     "cost_centre": "{t}.cost_centre",
-    "project": "{t}.team || '/' || {t}.project",
+    "project": "{t}.project",
     "environment": "{t}.environment",
     "principal": "{t}.principal",
     "model": "{t}.model",
 }
-_OF_RUNS = {"mode": "{t}.mode", "language": "{t}.language"}
-_OF_TOOLS = {"tool": "c.tool", "server": "c.server"}
+OF_RUNS = ("mode", "language")
+OF_TOOLS = {"tool": "c.tool", "server": "c.server"}
 BUCKET = "bucket"
-DIMENSIONS = tuple(name for name in (*_KEYS, *_OF_RUNS, *_OF_TOOLS) if name)
+# The alias of usage that belongs to no run, and so has neither mode nor language.
+LOOSE = "loose"
+DIMENSIONS = (*SHARED, *OF_RUNS, *OF_TOOLS)
 
-# A task counts for first-try success once any of its runs made two calls: a script
-# that failed before its second call must not drop out of the figure.
-_MULTI_CALL = """f.attempt = 1 AND (f.tool_calls >= 2 OR EXISTS (
-  SELECT 1 FROM finops_runfact o WHERE o.task = f.task AND o.tool_calls >= 2))"""
+_RUNS = {
+    "runs": "count(*)",
+    "failed": "count(*) FILTER (WHERE f.status = 'failed')",
+    "cancelled": "count(*) FILTER (WHERE f.status = 'cancelled')",
+    "avoided": "sum(f.tokens_avoided)",
+    "newest": "max(f.ended_at)",
+}
+_WHOLE_RUNS = _RUNS | {
+    "cost": "sum(f.cost) FILTER (WHERE f.currency = %(currency)s)",
+    "unrated": "sum(f.unrated)",
+    "actions": "sum(f.successful_calls)",
+}
+_FIRST = {
+    "tried": "count(*) FILTER (WHERE f.tried)",
+    "first_try": "count(*) FILTER (WHERE f.tried AND f.first_succeeded)",
+}
+_TASKS = {
+    "tasks": "count(*)",
+    "completed_tasks": "count(*) FILTER (WHERE f.outcome = 'succeeded')",
+    "abandoned_tasks": "count(*) FILTER (WHERE f.outcome = 'abandoned')",
+    "pending_tasks": "count(*) FILTER (WHERE f.outcome = 'pending')",
+    "measured_tasks": "count(*) FILTER (WHERE f.known = 'measured')",
+    "reported_tasks": "count(*) FILTER (WHERE f.known = 'reported')",
+    "task_tokens": "sum(f.tokens)",
+}
+_USAGE = {
+    "cost": "sum(u.cost) FILTER (WHERE u.currency = %(currency)s)",
+    "unrated": UNRATED,
+}
+# What was spent outside a run is part of all cost, and of all tokens.
+_LOOSE = _USAGE | {
+    "loose_tokens": "sum(u.quantity) FILTER (WHERE u.kind = 'tokens')",
+}
+COUNTED = (
+    *("runs", "failed", "cancelled", "avoided", "actions", "unrated", "tried"),
+    *("first_try", *_TASKS, "loose_tokens"),
+)
+MEASURES = (*COUNTED, "cost", "newest")
+_OUTER = {
+    **{name: f"coalesce(sum({name}), 0)::bigint" for name in COUNTED},
+    "cost": "coalesce(sum(cost), 0)",
+    "newest": "max(newest)",
+}
+_NOTHING = dict.fromkeys(MEASURES, "0") | {"newest": "NULL::timestamptz"}
 
+# The tools of a run or a task that are asked for: one row a key.
 _CALLS = """CROSS JOIN LATERAL (
   SELECT {key} AS key, sum(c.ok) AS ok FROM (
     SELECT tool, split_part(tool, '.', 1) AS server, ok
-    FROM unnest(f.tools, f.tool_successes) AS used (tool, ok)) c
+    FROM unnest(f.tools, {successes}) AS used (tool, ok)) c
   WHERE {where} GROUP BY 1) c"""
 
-_SUMS = """
-WITH f AS (
-  SELECT {run_key} AS key, f.*, {actions} AS actions, {multi_call} AS multi
-  FROM finops_runfact f {calls} WHERE {where}
-), parts AS (
-  SELECT key, count(*) AS runs, count(*) FILTER (WHERE status = 'failed') AS failed,
-    count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
-    count(*) FILTER (WHERE multi) AS tried,
-    count(*) FILTER (WHERE multi AND succeeded) AS first_try,
-    sum(tokens) AS tokens,
-    count(DISTINCT task) FILTER (WHERE succeeded) AS completed_tasks,
-    {run_cost} AS cost, {run_unrated} AS unrated, sum(actions) AS actions,
-    sum(tokens_avoided) AS avoided, max(ended_at) AS newest
-  FROM f GROUP BY key
-  UNION ALL
-  SELECT {usage_key}, 0, 0, 0, 0, 0,
-    sum(u.quantity) FILTER (WHERE u.kind = 'tokens'), 0,
-    sum(u.cost) FILTER (WHERE u.currency = %(currency)s), {unrated}, 0, 0, NULL
-  FROM finops_usageevent u WHERE {usage_where} GROUP BY 1
-)
-SELECT key, sum(runs)::bigint AS runs, sum(failed)::bigint AS failed,
-  sum(cancelled)::bigint AS cancelled, sum(tried)::bigint AS tried,
-  sum(first_try)::bigint AS first_try, coalesce(sum(tokens), 0)::bigint AS tokens,
-  sum(completed_tasks)::bigint AS completed_tasks, coalesce(sum(cost), 0) AS cost,
-  sum(unrated)::bigint AS unrated, sum(actions)::bigint AS actions,
-  sum(avoided)::bigint AS avoided, max(newest) AS newest
-FROM parts GROUP BY key
-"""
-
-_DURATIONS = """
-WITH f AS MATERIALIZED (
-  SELECT {run_key} AS key, f.queue_seconds, f.hold_seconds, f.run_seconds,
-    f.total_seconds
-  FROM finops_runfact f {calls} WHERE {where} AND f.status <> 'cancelled'
-), p AS (
-  SELECT key, percentile_cont(0.5) WITHIN GROUP (ORDER BY total_seconds) AS p50,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY total_seconds) AS p95,
-    percentile_disc(0.925) WITHIN GROUP (ORDER BY total_seconds) AS low,
-    percentile_disc(0.975) WITHIN GROUP (ORDER BY total_seconds) AS high
-  FROM f GROUP BY key
-)
-SELECT key, min(p50) AS p50, min(p95) AS p95, avg(queue_seconds) AS queue,
-  avg(hold_seconds) AS hold, avg(run_seconds) AS run, count(*) AS near
-FROM f JOIN p USING (key) WHERE total_seconds BETWEEN low AND high GROUP BY key
-"""
+Keys = Callable[[str, str], Sequence[str]]
+"""Gives the columns to sum by, from a table's alias and its column of time."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """What differs between queries over whole runs and over the use of tools."""
+class Part:
+    """Sums of one table; ``source`` is all that follows FROM."""
 
-    texts: Mapping[str, str]
+    keys: Sequence[str]
+    values: Mapping[str, str]
+    source: str
+
+    @property
+    def sql(self) -> str:
+        """The SELECT, with every measure in order; those it has not are 0."""
+        values = ", ".join((_NOTHING | dict(self.values))[name] for name in MEASURES)
+        keys = ", ".join((*self.keys, ""))
+        by = ", ".join(str(number + 1) for number in range(len(self.keys)))
+        return f"SELECT {keys}{values} FROM {self.source} GROUP BY {by}"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Parts that are added up, and the values of their parameters."""
+
+    parts: tuple[str, ...]
     parameters: Mapping[str, Any]
 
+    def sql(self, names: Sequence[str]) -> str:
+        """All parts added up; ``names`` are those of the keys."""
+        keys, values = ", ".join(names), ", ".join((*names, *MEASURES))
+        outer = ", ".join(f"{_OUTER[name]} AS {name}" for name in MEASURES)
+        union = "\nUNION ALL ".join(self.parts)
+        return (
+            f"SELECT {keys}, {outer} FROM (\n{union}\n) parts ({values}) "  # noqa: S608
+            f"GROUP BY {keys}"
+        )
 
-def sums(scope: Scope, period: Period, by: str) -> list[dict[str, Any]]:
-    """The additive figures of ``period`` under each ``key``.
 
-    ``by`` is one of DIMENSIONS, BUCKET for hours or days, or "" for the total.
+def whole_runs(scope: Scope, period: Period, keys: Keys) -> Query:
+    """Runs and tasks, and what belongs to no run."""
+    runs, loose = of_facts(scope, period), of_loose_usage(scope, period)
+    parts = (
+        Part(
+            keys("f", "f.ended_at"), _WHOLE_RUNS, f"finops_runfact f WHERE {runs.sql}"
+        ),
+        *_of_tasks(scope, period, keys, ""),
+        Part(keys(LOOSE, "u.at"), _LOOSE, f"finops_usageevent u WHERE {loose.sql}"),
+    )
+    return Query(tuple(part.sql for part in parts), loose.parameters | runs.parameters)
+
+
+def tool_use(scope: Scope, period: Period, keys: Keys, of: str) -> Query:
+    """Runs and tasks with each tool they called; cost and actions are the tool's own.
+
+    ``of`` is "tool" or "server" to have a row with each, "" for one with any; ``keys``
+    find its name as ``c.key``, and in the ledger as the column ``u.tool`` or
+    ``u.server``.
     """
-    return _read(_SUMS, scope, period, by)
-
-
-def durations(scope: Scope, period: Period, by: str) -> list[dict[str, Any]]:
-    """Percentiles of the time to finish, and the mean parts of the runs near p95."""
-    return _read(_DURATIONS, scope, period, by)
-
-
-def _read(query: str, scope: Scope, period: Period, by: str) -> list[dict[str, Any]]:
-    parts = _of_tools if scope.narrows_tools or by in _OF_TOOLS else _of_whole_runs
-    found = parts(scope, period, by)
-    return rows(query.format_map(found.texts), found.parameters)
-
-
-def _of_whole_runs(scope: Scope, period: Period, by: str) -> _Parts:
-    where, loose = of_facts(scope, period), of_loose_usage(scope, period)
-    texts = {
-        "run_key": _key(by, "f", "f.ended_at"),
-        "calls": "",
-        "actions": "f.successful_calls",
-        "run_cost": "sum(cost) FILTER (WHERE currency = %(currency)s)",
-        "run_unrated": "sum(unrated)",
-        # What was spent outside a run is part of all tokens and of all cost.
-        "usage_key": "''" if by in _OF_RUNS else _key(by, "u", "u.at"),
-        "usage_where": loose.sql,
-    }
-    return _parts(texts, where.sql, loose.parameters | where.parameters)
-
-
-def _of_tools(scope: Scope, period: Period, by: str) -> _Parts:
-    """Runs count where they called the tool; the cost is that of its own usage."""
-    where, usage, calls = (
+    runs, calls, usage = (
         of_facts(scope, period),
-        of_usage(scope, period),
         of_calls(scope),
+        of_usage(scope, period),
     )
-    of_tool = _OF_TOOLS.get(by)
-    lateral = _CALLS.format(key=of_tool or "''", where=calls.sql)
-    if of_tool:
-        usage_key = f"u.{by}"
-    elif by in _OF_RUNS:
-        usage_key = f"(SELECT m.{by} FROM finops_runfact m WHERE m.run = u.run)"  # noqa: S608
-    else:
-        usage_key = _key(by, "u", "u.at")
-    texts = {
-        "run_key": "c.key" if of_tool else _key(by, "f", "f.ended_at"),
-        "calls": lateral,
-        "actions": "c.ok",
-        "run_cost": "0",
-        "run_unrated": "0",
-        "usage_key": usage_key,
-        "usage_where": f"{usage.sql} AND u.kind = 'tool_call'",
-    }
-    return _parts(
-        texts, where.sql, usage.parameters | where.parameters | calls.parameters
+    lateral = _lateral(of, calls.sql, "f.tool_successes")
+    tasks = _lateral(of, calls.sql, "ARRAY[]::integer[]")
+    source = f"finops_runfact f {lateral} WHERE {runs.sql}"
+    # A call's row has no mode of its own.
+    ledger = (
+        "finops_usageevent u LEFT JOIN finops_runfact m ON m.run = u.run "
+        f"WHERE {usage.sql} AND u.kind = 'tool_call'"
+    )
+    parts = (
+        Part(keys("f", "f.ended_at"), _RUNS | {"actions": "sum(c.ok)"}, source),
+        *_of_tasks(scope, period, keys, tasks),
+        Part(keys("u", "u.at"), _USAGE, ledger),
+    )
+    return Query(
+        tuple(part.sql for part in parts),
+        usage.parameters | runs.parameters | calls.parameters,
     )
 
 
-def _parts(texts: dict[str, str], where: str, parameters: Mapping[str, Any]) -> _Parts:
-    shared = {"multi_call": _MULTI_CALL, "unrated": UNRATED, "where": where}
-    return _Parts(texts | shared, parameters)
+def calls_of(scope: Scope, of: str) -> str:
+    """What to join ``finops_runfact f`` with to have ``c.key``, by tool or server."""
+    return _lateral(of, of_calls(scope).sql, "f.tool_successes")
 
 
-def _key(by: str, alias: str, time: str) -> str:
-    if by == BUCKET:
-        return f"date_trunc(%(unit)s, {time}, %(zone)s)"
-    return (_KEYS | _OF_RUNS)[by].format(t=alias)
+def _lateral(of: str, where: str, successes: str) -> str:
+    key = OF_TOOLS.get(of, "''")
+    return _CALLS.format(key=key, where=where, successes=successes)
+
+
+def _of_tasks(scope: Scope, period: Period, keys: Keys, lateral: str) -> list[Part]:
+    found = []
+    for time, values in (("first_ended_at", _FIRST), ("ended_at", _TASKS)):
+        where = of_tasks(scope, period, time).sql
+        source = f"finops_taskfact f {lateral} WHERE {where}"
+        found.append(Part(keys("f", f"f.{time}"), values, source))
+    return found
+
+
+def key_of(by: str) -> Keys:
+    """The one key of a report: a dimension, BUCKET, or "" for the total."""
+
+    def keys(alias: str, time: str) -> Sequence[str]:
+        if by == BUCKET:
+            return [f"date_trunc(%(unit)s, {time}, %(zone)s)"]
+        if by in OF_TOOLS:
+            return ["c.key" if alias == "f" else f"u.{by}"]
+        if by in OF_RUNS:
+            return [_of_run(alias, by)]
+        table = "u" if alias == LOOSE else alias
+        if by == "project":
+            return [f"{table}.team || '/' || {table}.project"]
+        return [SHARED[by].format(t=table) if by else "''"]
+
+    return keys
+
+
+def all_keys(of: str) -> Keys:
+    """Every dimension: those of DIMENSIONS without the tools, then server and tool."""
+
+    def keys(alias: str, time: str) -> Sequence[str]:
+        used = {"tool": "''", "server": "''"}
+        if of and alias == "f":
+            used[of] = "c.key"
+            if of == "tool":
+                used["server"] = "split_part(c.key, '.', 1)"
+        elif of:
+            used["server"] = "u.server"
+            used["tool"] = "u.tool" if of == "tool" else "''"
+        table = "u" if alias == LOOSE else alias
+        shared = [text.format(t=table) for text in SHARED.values()]
+        of_runs = [_of_run(alias, name) for name in OF_RUNS]
+        return [*shared, *of_runs, used["server"], used["tool"]]
+
+    return keys
+
+
+def _of_run(alias: str, name: str) -> str:
+    if alias == LOOSE:
+        return "''"
+    return f"f.{name}" if alias == "f" else f"coalesce(m.{name}, '')"

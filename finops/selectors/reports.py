@@ -8,7 +8,16 @@ from typing import Any
 from django.conf import settings
 
 from core.period import Period
-from finops.selectors.measures import BUCKET, durations, sums
+from finops.selectors.durations import exact_durations
+from finops.selectors.measures import (
+    BUCKET,
+    MEASURES,
+    OF_TOOLS,
+    key_of,
+    tool_use,
+    whole_runs,
+)
+from finops.selectors.rows import rows
 from finops.selectors.scope import Scope
 from finops.statistics import wilson
 
@@ -24,16 +33,36 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """How the tokens of tasks are known, as shares of 1."""
+
+    measured: float
+    reported: float
+    estimated: float
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
-    """What happened in a period. Seconds; ``cost`` in ``currency``, not rounded."""
+    """What happened in a period. Seconds; ``cost`` in ``currency``, not rounded.
+
+    Runs count where they ended; tasks where their first run ended (``tried``,
+    ``first_try``) and otherwise where their last did. ``loose_tokens`` are those of
+    definitions shown, which belong to no task.
+    """
 
     runs: int
     failed: int
     cancelled: int
     tried: int
     first_try: int
-    tokens: int
+    tasks: int
     completed_tasks: int
+    abandoned_tasks: int
+    pending_tasks: int
+    measured_tasks: int
+    reported_tasks: int
+    task_tokens: int
+    loose_tokens: int
     cost: Decimal
     unrated: int
     actions: int
@@ -51,6 +80,32 @@ class Figures:
     @property
     def first_try_interval(self) -> tuple[float, float] | None:
         return wilson(self.first_try, self.tried)
+
+    @property
+    def failed_tasks(self) -> int:
+        """Tasks whose last run failed, and that may still be tried again."""
+        gone = self.completed_tasks + self.abandoned_tasks + self.pending_tasks
+        return self.tasks - gone
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """How sure the tokens are; None without tasks."""
+        if not self.tasks:
+            return None
+        measured, reported = self.measured_tasks, self.reported_tasks
+        return Coverage(
+            measured / self.tasks,
+            reported / self.tasks,
+            (self.tasks - measured - reported) / self.tasks,
+        )
+
+    @property
+    def tokens(self) -> int:
+        """All tokens. Those that models tell hold the definitions they were shown."""
+        if not self.tasks:
+            return self.task_tokens + self.loose_tokens
+        estimated = self.tasks - self.measured_tasks - self.reported_tasks
+        return self.task_tokens + self.loose_tokens * estimated // self.tasks
 
     @property
     def tokens_per_task(self) -> float | None:
@@ -91,25 +146,19 @@ def series(scope: Scope, period: Period) -> tuple[Bucket, ...]:
 
 def figures_by(scope: Scope, period: Period, by: str) -> dict[Any, Figures]:
     """The figures under each key that has any (finops.selectors.measures)."""
-    timed = {row.pop("key"): row for row in durations(scope, period, by)}
+    if scope.narrows_tools or by in OF_TOOLS:
+        query = tool_use(scope, period, key_of(by), by if by in OF_TOOLS else "")
+    else:
+        query = whole_runs(scope, period, key_of(by))
+    timed = {row.pop("key"): row for row in exact_durations(scope, period, by)}
     return {
         (key := row.pop("key")): _figures(row, timed.get(key))
-        for row in sums(scope, period, by)
+        for row in rows(query.sql(["key"]), query.parameters)
     }
 
 
-_NONE: dict[str, Any] = {
-    "runs": 0,
-    "failed": 0,
-    "cancelled": 0,
-    "tried": 0,
-    "first_try": 0,
-    "tokens": 0,
-    "completed_tasks": 0,
+_NONE: dict[str, Any] = dict.fromkeys(MEASURES, 0) | {
     "cost": Decimal(0),
-    "unrated": 0,
-    "actions": 0,
-    "avoided": 0,
     "newest": None,
 }
 

@@ -56,6 +56,11 @@ def of_facts(scope: Scope, period: Period) -> Conditions:
     return _conditions(scope, period, table="f", time="ended_at", columns=_OF_RUNS)
 
 
+def of_tasks(scope: Scope, period: Period, time: str) -> Conditions:
+    """Conditions on ``finops_taskfact f`` by ``first_ended_at`` or ``ended_at``."""
+    return _conditions(scope, period, table="f", time=time, columns=_OF_RUNS)
+
+
 def of_calls(scope: Scope) -> Conditions:
     """Conditions on the calls ``c (tool, server)`` of a fact."""
     parts, parameters = ["true"], {}

@@ -12,7 +12,7 @@ from audit.services.record import ALLOW, build
 from core.prepared import prepared_cursor
 from finops.models import RunFact, UsageEvent
 from finops.services import budgets
-from finops.services.facts import record_run
+from finops.services.facts import LOCK_RUN, LOCK_TASK, record_run
 from finops.services.metering import Booked, Usage, book
 from gateway import completions, events
 from gateway.codemode import tokens
@@ -31,16 +31,19 @@ Known = UsageEvent.Known
 OPEN = (Run.Status.QUEUED, Run.Status.RUNNING)
 
 
-# The lock that an update takes: calls still being written may refer to the row.
-_HOLD = """
-SELECT t.uid,
+# The lock that an update takes: calls still being written may refer to the row. What
+# models used is booked under the two others.
+_HOLD = f"""
+SELECT t.uid, t.attempts,
   EXISTS (SELECT 1 FROM policy_quotahold h WHERE h.holder = r.uid),
-  EXISTS (SELECT 1 FROM finops_budgethold h WHERE h.holder = r.uid)
+  EXISTS (SELECT 1 FROM finops_budgethold h WHERE h.holder = r.uid),
+  pg_advisory_xact_lock({LOCK_RUN}, hashtext(r.uid)),
+  pg_advisory_xact_lock({LOCK_TASK}, hashtext(t.uid))
 FROM gateway_run r JOIN gateway_task t ON t.id = r.task_id
 WHERE r.id = %s AND r.epoch = %s AND r.status IN (
   'queued', 'running', 'awaiting_approval', 'awaiting_outcome')
 FOR NO KEY UPDATE OF r
-"""
+"""  # noqa: S608 - two numbers
 _CALLS = """
 SELECT step, tool, decision, outcome, effect, result_tokens
 FROM gateway_toolcall WHERE run_id = %s ORDER BY step
@@ -117,7 +120,7 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     found = _hold(run)
     if found is None:
         return False
-    task, holds_quota, holds_budget = found
+    task, submitted, holds_quota, holds_budget = found
     calls = _calls(run)
     _close_calls(run, calls, at)
     approvals.withdraw(run=run.uid)
@@ -141,7 +144,8 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
         run.usage["isolation"] = ending.isolation
     kept = sum(call.result_tokens for call in calls)
     avoided = definition_tokens + kept - script - returned
-    _count(run, task, calls, booked, script + returned, avoided)
+    fact = _fact(run, task, calls, booked, script + returned, avoided)
+    record_run(fact=fact, submitted=submitted)
     _end(run, at)
     if holds_quota:
         # Last, since others wait for the same rows until this is committed.
@@ -175,13 +179,16 @@ def _end(run: Run, at: datetime) -> None:
     write(_END, event, "ended", values | {"run": run.pk})
 
 
-def _hold(run: Run) -> tuple[str, bool, bool] | None:
-    """Lock the run against every other ending; its task, and whether it holds of
-    quotas and of budgets."""
+def _hold(run: Run) -> tuple[str, int, bool, bool] | None:
+    """Lock the run against every other ending.
+
+    Its task, how many runs that has, and whether this one holds of quotas and of
+    budgets.
+    """
     with prepared_cursor() as cursor:
         cursor.execute(_HOLD, [run.pk, run.epoch])
         row = cursor.fetchone()
-    return None if row is None else (str(row[0]), bool(row[1]), bool(row[2]))
+    return None if row is None else (row[0], row[1], row[2], row[3])
 
 
 def _calls(run: Run) -> list[CallRow]:
@@ -316,48 +323,46 @@ def _used(calls: list[CallRow]) -> dict[str, int]:
     return found
 
 
-def _count(
+def _fact(
     run: Run,
     task: str,
     calls: list[CallRow],
     booked: Booked,
     tokens_used: int,
     avoided: int,
-) -> None:
+) -> RunFact:
     ended = run.finished_at
     assert ended is not None  # noqa: S101 - set by the caller just before
     started = run.started_at or ended
     used = _used(calls)
-    record_run(
-        fact=RunFact(
-            team=run.team,
-            cost_centre=run.cost_centre,
-            project=run.project,
-            environment=run.environment,
-            principal=run.principal,
-            run=run.uid,
-            task=task,
-            attempt=run.attempt,
-            mode=run.mode,
-            language=run.language,
-            model=run.model,
-            succeeded=run.status == Run.Status.SUCCEEDED,
-            status=run.status,
-            error_code=(run.error or {}).get("code", ""),
-            tool_calls=run.tool_calls,
-            successful_calls=run.successful_calls,
-            tools=list(used),
-            tool_successes=list(used.values()),
-            queue_seconds=(started - run.queued_at).total_seconds(),
-            hold_seconds=run.hold_seconds,
-            run_seconds=(ended - started).total_seconds() - run.hold_seconds,
-            total_seconds=(ended - run.queued_at).total_seconds(),
-            tokens=tokens_used,
-            tokens_avoided=avoided,
-            cost=run.cost or Decimal(0),
-            unrated=booked.unrated,
-            currency=booked.currency,
-            started_at=started,
-            ended_at=ended,
-        )
+    return RunFact(
+        team=run.team,
+        cost_centre=run.cost_centre,
+        project=run.project,
+        environment=run.environment,
+        principal=run.principal,
+        run=run.uid,
+        task=task,
+        attempt=run.attempt,
+        mode=run.mode,
+        language=run.language,
+        model=run.model,
+        succeeded=run.status == Run.Status.SUCCEEDED,
+        status=run.status,
+        error_code=(run.error or {}).get("code", ""),
+        tool_calls=run.tool_calls,
+        successful_calls=run.successful_calls,
+        tools=list(used),
+        tool_successes=list(used.values()),
+        queue_seconds=(started - run.queued_at).total_seconds(),
+        hold_seconds=run.hold_seconds,
+        run_seconds=(ended - started).total_seconds() - run.hold_seconds,
+        total_seconds=(ended - run.queued_at).total_seconds(),
+        tokens=tokens_used,
+        tokens_avoided=avoided,
+        cost=run.cost or Decimal(0),
+        unrated=booked.unrated,
+        currency=booked.currency,
+        started_at=started,
+        ended_at=ended,
     )

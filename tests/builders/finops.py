@@ -6,6 +6,7 @@ from typing import Any
 
 from core.ids import new_id
 from finops.models import Price, RunFact, UsageEvent
+from finops.services.facts import record_run
 
 AT = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 
@@ -101,9 +102,13 @@ def make_fact(
     tokens_avoided: int = 0,
     cost: str = "0.01",
     ended_at: datetime = AT,
+    submitted: int | None = None,
     **fields: Any,
 ) -> RunFact:
-    """A finished run as the reports see it; all calls of a success succeed."""
+    """A finished run as the reports see it; all calls of a success succeed.
+
+    ``submitted`` counts the runs of its task, those up to this one where not given.
+    """
     total = queue_seconds + hold_seconds + run_seconds
     succeeded = status == "succeeded"
     if successful_calls is None:
@@ -138,7 +143,9 @@ def make_fact(
         "started_at": ended_at - timedelta(seconds=run_seconds + hold_seconds),
         "ended_at": ended_at,
     }
-    return RunFact.objects.create(**(values | fields))
+    fact = RunFact(**(values | fields))
+    record_run(fact=fact, submitted=submitted or fact.attempt)
+    return RunFact.objects.get(run=fact.run)
 
 
 def make_metered_run(

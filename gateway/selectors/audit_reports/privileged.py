@@ -75,6 +75,7 @@ EVERYDAY = frozenset(
         "tool.removed",
         "usage.refused",
         "usage.reported",
+        "task.outcome_stated",
     }
 )
 AREAS = {
