@@ -15,6 +15,7 @@ from finops import events
 from finops.model_usage import model_sku
 from finops.models import UsageEvent, UsageReport
 from finops.price_book import PriceBook
+from finops.services import task_facts
 from finops.services.metering import Booked, Payer, Usage, book
 from finops.services.prices import current_book
 from finops.told import Told
@@ -69,6 +70,11 @@ def report_all(
         key: _book(first[key], prices, uid=f"usage:{number}", reported_at=at)
         for key, number in new.items()
     }
+    payers = [first[key].payer for key in booked]
+    task_facts.usage_reported(
+        runs={payer.run for payer in payers if payer.run},
+        tasks={payer.task for payer in payers if payer.task},
+    )
     if booked or refused:
         _record(reports, booked, source, actor, at, refused)
     # Of two in one batch with the same name, the second is the duplicate.

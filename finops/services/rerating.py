@@ -1,7 +1,6 @@
 """Prices booked usage anew: takes rows back and books them again, never changes one."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max
 
 from audit.actor import Actor, Target
@@ -23,14 +22,10 @@ from finops.models import UsageEvent
 from finops.models.ledger import Ledger
 from finops.price_book import PriceBook
 from finops.rerate import Moved, cost_at, moved
+from finops.services import task_facts
 from finops.services.prices import PRICES, current_book
 
 BATCH = 1000
-_FACTS = """
-UPDATE finops_runfact f SET cost = f.cost + d.cost, unrated = f.unrated + d.unrated
-FROM jsonb_to_recordset(%s::jsonb) AS d (run text, cost numeric, unrated int)
-WHERE f.run = d.run AND f.currency = %s
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +104,10 @@ def _batch(
         UsageEvent.objects.bulk_create(
             one for row, again in pairs for one in (_reverse(row, at), again)
         )
-        _follow(pairs)
+        task_facts.usage_reported(
+            runs={row.run for row, _ in pairs if row.run},
+            tasks={row.task for row, _ in pairs if row.task},
+        )
         _record(pairs, wanted, reason, actor, at)
     return rows[-1].pk, [(row.sku, row.cost, again.cost) for row, again in pairs]
 
@@ -141,24 +139,6 @@ def _opposite(amount: Decimal | None) -> Decimal | None:
 def _uid(prefix: str, row: UsageEvent) -> str:
     """One id for each row that is taken back: a second one is refused."""
     return f"{prefix}_{hashlib.sha256(row.uid.encode()).hexdigest()[:40]}"
-
-
-def _follow(pairs: Sequence[tuple[UsageEvent, UsageEvent]]) -> None:
-    """Let the facts of the runs say what their ledger says."""
-    deltas: dict[str, tuple[Decimal, int]] = {}
-    for row, again in pairs:
-        cost, unrated = deltas.get(row.run, (Decimal(0), 0))
-        deltas[row.run] = (
-            total((cost, again.cost or Decimal(0), -(row.cost or Decimal(0)))),
-            unrated + (again.cost is None) - (row.cost is None),
-        )
-    values = [
-        {"run": run, "cost": f"{cost:f}", "unrated": unrated}
-        for run, (cost, unrated) in sorted(deltas.items())
-        if run
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(_FACTS, [json.dumps(values), settings.CURRENCY])
 
 
 def _record(

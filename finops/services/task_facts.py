@@ -100,6 +100,8 @@ def usage_reported(*, runs: Collection[str], tasks: Collection[str]) -> None:
     Call it in the transaction that booked for them, after booking. What has no fact
     yet gets its usage when its run ends.
     """
+    if not runs and not tasks:
+        return
     values: dict[str, Any] = {"booking": settings.CURRENCY, "runs": list(runs)}
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [LOCK_RUN, list(runs)])
