@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("finops", "0017_answer_of_usage_report"),
+        ("finops", "0018_statement_evidence"),
     ]
 
     operations = [

@@ -33,6 +33,6 @@ ON CONFLICT (task) DO NOTHING
 
 
 class Migration(migrations.Migration):
-    dependencies = [("finops", "0018_task_facts")]
+    dependencies = [("finops", "0019_task_facts")]
 
     operations = [migrations.RunSQL(_FILL, migrations.RunSQL.noop)]
