@@ -4,6 +4,9 @@ from audit.registry import kind
 from finops.chargeback import events as chargeback  # noqa: F401 - registers them
 
 PRICE_SET = kind("price.set", "{actor} set the price of {target} to {amount}: {reason}")
+PRICE_ENDED = kind(
+    "price.ended", "{actor} ended the price of {target} with {last}: {reason}"
+)
 PRICES_BROUGHT_IN = kind(
     "prices.brought_in",
     "{actor} brought {prices} prices from {source} into the book: {reason}",
@@ -24,6 +27,9 @@ EXCHANGE_RATE_SET = kind(
 )
 EXCHANGE_RATES_EXPORTED = kind(
     "exchange_rates.exported", "{actor} exported {rows} exchange rates"
+)
+PLATFORM_COSTS_EXPORTED = kind(
+    "platform_costs.exported", "{actor} exported {rows} platform costs of {month}"
 )
 PRICES_EXPORTED = kind("prices.exported", "{actor} exported {rows} prices of the book")
 COSTS_EXPORTED = kind(

@@ -2,8 +2,18 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from finops.api import platform as api_platform
 from finops.api import rates as api_rates
-from finops.views import costs, movers, price_import, prices, rates, rerating, what_if
+from finops.views import (
+    costs,
+    movers,
+    platform,
+    price_import,
+    prices,
+    rates,
+    rerating,
+    what_if,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("costs/", costs.costs, name="costs"),
@@ -15,6 +25,23 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("costs/rates/set/", rates.rate_set, name="rate_set"),
     path("costs/rates/export/", rates.rate_export, name="rate_export"),
     path("api/v1/costs/rates/", api_rates.RateList.as_view(), name="api_rates"),
+    path("costs/platform/", platform.platform_costs, name="platform_costs"),
+    path("costs/platform/set/", platform.platform_cost_set, name="platform_cost_set"),
+    path(
+        "costs/platform/<int:pk>/end/",
+        platform.platform_cost_end,
+        name="platform_cost_end",
+    ),
+    path(
+        "costs/platform/export/",
+        platform.platform_cost_export,
+        name="platform_cost_export",
+    ),
+    path(
+        "api/v1/costs/platform/",
+        api_platform.PlatformCosts.as_view(),
+        name="api_platform_costs",
+    ),
     path("costs/unrated/", rerating.unrated_usage, name="unrated"),
     path("costs/rerate/", rerating.rerate_usage, name="rerate"),
     path("costs/what-if/", what_if.what_if, name="what_if"),

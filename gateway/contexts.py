@@ -77,7 +77,8 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
         (
             Place("Reports", "costs", "report-money", "c", can.COSTS_READ),
             Place("Prices", "prices", "receipt-2", "b", can.COSTS_READ),
-            Place("Exchange rates", "rates", "report-money", "v", can.COSTS_READ),
+            Place("Platform costs", "platform_costs", "server", "5", can.COSTS_READ),
+            Place("Exchange rates", "rates", "receipt-2", "4", can.COSTS_READ),
         ),
     ),
     (

@@ -90,7 +90,7 @@ MAPPINGS: dict[str, Mapping] = {
     **_entities("environment", created=_CREATE),
     **_entities("quota", set=_UPDATE, removed=_DELETE),
     **_entities("budget", set=_UPDATE, removed=_DELETE),
-    **_entities("price", set=_UPDATE),
+    **_entities("price", set=_UPDATE, ended=_UPDATE),
     **_entities("prices", brought_in=_UPDATE),
     **_entities("exchange_rate", set=_UPDATE),
     **_entities("usage", rerated=_UPDATE),
@@ -184,6 +184,7 @@ MAPPINGS: dict[str, Mapping] = {
     "list.exported": Mapping(API, _READ),
     "costs.exported": Mapping(API, _READ),
     "exchange_rates.exported": Mapping(API, _READ),
+    "platform_costs.exported": Mapping(API, _READ),
     "prices.exported": Mapping(API, _READ),
 }
 # A verification that found something is a finding of its own.

@@ -1,7 +1,8 @@
 """Downloads of cost reports, each on record with its filters."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from finops import events, price_csv
 from finops.models import ExchangeRate
 from finops.movers import Mover
 from finops.selectors.breakdown import Breakdown
+from finops.selectors.platform_costs import of_month
 from finops.selectors.prices import known_prices
 from finops.services.prices import line_of
 
@@ -54,6 +56,8 @@ MOVER_COLUMNS = (
     "compared_end",
     "zone",
 )
+_PLATFORM = ("name", "amount", "list_amount", "list_currency", "rate")
+_platform = attrgetter(*_PLATFORM)
 FORMS = ("csv", "json")
 _RATES = ("month", "currency", "base", "rate", "source", "known_from", "known_to")
 
@@ -184,6 +188,27 @@ def export_prices(*, actor: Actor, at: datetime) -> StreamingHttpResponse:
         form="csv",
         columns=price_csv.COLUMNS,
         rows=[price_csv.row_of(line) for line in lines],
+    )
+
+
+@transaction.atomic
+def export_platform_costs(
+    *, month: date, actor: Actor, at: datetime
+) -> StreamingHttpResponse:
+    """What the fixed costs of a month come to, as CSV."""
+    found = of_month(month)
+    record(
+        events.PLATFORM_COSTS_EXPORTED,
+        actor=actor,
+        at=at,
+        target=Target("prices", settings.CURRENCY, "Platform costs"),
+        payload={"rows": len(found), "month": f"{month:%Y-%m}"},
+    )
+    return respond(
+        name=f"platform-costs-{month:%Y%m}",
+        form="csv",
+        columns=("month", "currency", *_PLATFORM),
+        rows=[(f"{month:%Y-%m}", settings.CURRENCY, *_platform(one)) for one in found],
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -136,6 +136,12 @@ def set_price(
         },
     )
     return price
+
+
+def end_price(*, price: Price, end: datetime, at: datetime) -> None:
+    """Let a price end earlier, in the caller's transaction that puts it on record."""
+    line = line_of(price)
+    _write(Plan((), (line,), (replace(line, valid_to=end, id=None),), 0), at=at)
 
 
 def preview(lines: Sequence[Line]) -> Plan:

@@ -202,7 +202,15 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
 
 def _costs() -> tuple[str, ...]:
     """Pages of the price book."""
-    names = ("movers", "prices/import", "rates", "unrated", "rerate", "what-if")
+    names = (
+        "movers",
+        "prices/import",
+        "rates",
+        "platform",
+        "unrated",
+        "rerate",
+        "what-if",
+    )
     return tuple(f"/costs/{name}/" for name in names)
 
 

@@ -41,6 +41,7 @@ EVERYDAY = frozenset(
         "notification.again",
         "notification.dead",
         "notification_channel.tested",
+        "platform_costs.exported",
         "policy.draft_changed",
         "policy.draft_created",
         "policy.draft_discarded",
