@@ -7,9 +7,9 @@ import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any
 
 from finops.chargeback.statement import StatementDocument
 from finops.exports import focus12, focus14
@@ -21,7 +21,6 @@ COST_AND_USAGE = "cost-and-usage.csv"
 BILLING_PERIOD = "billing-period.csv"
 INVOICE_DETAIL = "invoice-detail.csv"
 MANIFEST = "manifest.json"
-VERSIONS = ("1.4", "1.2")
 _LINES_A_CHUNK = 500
 
 
@@ -38,79 +37,103 @@ class Content:
     unrated: int = 0
 
 
-class Folder(Protocol):
-    """Where files go: a directory or an archive."""
-
-    def open(self, name: str) -> IO[bytes]: ...
-
-
-class Directory:
-    """Files in a directory, which is made."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.mkdir(parents=True, exist_ok=True)
-
-    def open(self, name: str) -> IO[bytes]:
-        return (self._path / name).open("wb")
-
-
-class Archive:
-    """Files in a zip archive; the same files give the same bytes."""
-
-    def __init__(self, archive: zipfile.ZipFile, month: Month) -> None:
-        self._archive = archive
-        self._made = month.updated.astimezone(UTC).timetuple()[:6]
-
-    def open(self, name: str) -> IO[bytes]:
-        entry = zipfile.ZipInfo(name, self._made)
-        entry.compress_type = zipfile.ZIP_DEFLATED
-        entry.external_attr = 0o644 << 16
-        return self._archive.open(entry, "w", force_zip64=True)
-
-
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A file of the bundle: rows, and the digest of its bytes."""
-
+class _Table:
     name: str
-    rows: int
-    sha256: str
+    columns: Sequence[str]
+    rows: Iterable[Mapping[str, str]]
 
 
-def write(content: Content, folder: Folder, *, version: str = "1.4") -> dict[str, Any]:
-    """Write the files of a bundle; returns its manifest, which is written last.
+def parts(content: Content, *, version: str = "1.4") -> Iterator[tuple[str, bytes]]:
+    """The files of a bundle in chunks, as (name of the file, bytes); one after another.
 
-    Raises Unreconciled where a statement is not the sum of its charges: what was
-    written until then has no manifest and is to be thrown away.
+    The manifest comes last. Raises Unreconciled where a statement is not the sum of its
+    charges: what came until then has no manifest and is to be thrown away.
     """
-    details = Details()
-    month = content.month
-    if version == "1.4":
-        columns, row_of = focus14.COST_AND_USAGE, focus14.cost_and_usage
-    else:
+    files: list[dict[str, Any]] = []
+    for table in _tables(content, version):
+        digest, rows = hashlib.sha256(), 0
+        for count, chunk in _chunks(table):
+            rows = count
+            digest.update(chunk)
+            yield table.name, chunk
+        files.append({"name": table.name, "rows": rows, "sha256": digest.hexdigest()})
+    manifest = _manifest(content, files, version)
+    text = json.dumps(manifest, indent=2, ensure_ascii=False)
+    yield MANIFEST, f"{text}\n".encode()
+
+
+def write(content: Content, folder: Path, *, version: str = "1.4") -> None:
+    """Write the bundle into a directory, which is made. Raises Unreconciled."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written: set[str] = set()
+    for name, chunk in parts(content, version=version):
+        with (folder / name).open("ab" if name in written else "wb") as file:
+            file.write(chunk)
+        written.add(name)
+
+
+def archive(content: Content, *, version: str = "1.4") -> Iterator[bytes]:
+    """The bundle as a zip archive, as it grows; the same month gives the same bytes."""
+    sink = _Sink()
+    made = content.month.updated.astimezone(UTC)
+    with zipfile.ZipFile(sink, "w") as whole:
+        entry, current = None, ""
+        for name, chunk in parts(content, version=version):
+            if entry is None or name != current:
+                if entry is not None:
+                    entry.close()
+                entry = whole.open(_entry(name, made), "w", force_zip64=True)
+                current = name
+            entry.write(chunk)
+            yield sink.taken()
+        if entry is not None:
+            entry.close()
+    yield sink.taken()
+
+
+def _entry(name: str, made: datetime) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, made.timetuple()[:6])
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+class _Sink(io.RawIOBase):
+    """Keeps what is written until it is taken."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._kept += data
+        return len(data)
+
+    def taken(self) -> bytes:
+        found = bytes(self._kept)
+        self._kept.clear()
+        return found
+
+
+def _tables(content: Content, version: str) -> Iterator[_Table]:
+    month, details = content.month, Details()
+    columns, row_of = focus14.COST_AND_USAGE, focus14.cost_and_usage
+    if version == "1.2":
         columns, row_of = focus12.COST_AND_USAGE, focus12.cost_and_usage
     rows = (row_of(month, one) for one in _all(content, details))
-    files = [_table(folder, COST_AND_USAGE, columns, rows)]
-    if version == "1.4":
-        files += [
-            _table(
-                folder,
-                INVOICE_DETAIL,
-                focus14.INVOICE_DETAIL,
-                focus14.invoice_details(month, details),
-            ),
-            _table(
-                folder,
-                BILLING_PERIOD,
-                focus14.BILLING_PERIOD,
-                [focus14.billing_period(month)],
-            ),
-        ]
-    manifest = _manifest(content, files, version)
-    with folder.open(MANIFEST) as file:
-        file.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
-    return manifest
+    yield _Table(COST_AND_USAGE, columns, rows)
+    if version == "1.2":
+        return
+    yield _Table(
+        INVOICE_DETAIL,
+        focus14.INVOICE_DETAIL,
+        focus14.invoice_details(month, details),
+    )
+    periods = [focus14.billing_period(month)]
+    yield _Table(BILLING_PERIOD, focus14.BILLING_PERIOD, periods)
 
 
 def _all(content: Content, details: Details) -> Iterator[Charge]:
@@ -118,35 +141,22 @@ def _all(content: Content, details: Details) -> Iterator[Charge]:
     yield from details.counted(roundings(content.month, content.documents, details))
 
 
-def _table(
-    folder: Folder,
-    name: str,
-    columns: Sequence[str],
-    rows: Iterable[Mapping[str, str]],
-) -> Written:
-    digest, count = hashlib.sha256(), 0
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\r\n")
+def _chunks(table: _Table) -> Iterator[tuple[int, bytes]]:
+    """Rows so far, and the bytes since the last chunk."""
+    text, rows = io.StringIO(newline=""), 0
+    writer = csv.DictWriter(text, table.columns, lineterminator="\r\n")
     writer.writeheader()
-    with folder.open(name) as file:
-
-        def flush() -> None:
-            chunk = text.getvalue().encode()
-            digest.update(chunk)
-            file.write(chunk)
+    for rows, row in enumerate(table.rows, start=1):
+        writer.writerow(row)
+        if rows % _LINES_A_CHUNK == 0:
+            yield rows, text.getvalue().encode()
             text.seek(0)
             text.truncate()
-
-        for count, row in enumerate(rows, start=1):
-            writer.writerow(row)
-            if count % _LINES_A_CHUNK == 0:
-                flush()
-        flush()
-    return Written(name, count, digest.hexdigest())
+    yield rows, text.getvalue().encode()
 
 
 def _manifest(
-    content: Content, files: Iterable[Written], version: str
+    content: Content, files: Sequence[Mapping[str, Any]], version: str
 ) -> dict[str, Any]:
     month = content.month
     return {
@@ -169,8 +179,5 @@ def _manifest(
             }
             for document in content.documents
         ],
-        "files": [
-            {"name": file.name, "rows": file.rows, "sha256": file.sha256}
-            for file in files
-        ],
+        "files": files,
     }

@@ -19,7 +19,6 @@ from finops.exports.bundle import (
     COST_AND_USAGE,
     INVOICE_DETAIL,
     Content,
-    Directory,
     write,
 )
 from tests.builders.focus import contents
@@ -40,7 +39,7 @@ def written(content: Content) -> tuple[Rows, Rows, Rows]:
     """The three datasets of a month, read back."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write(content, Directory(folder))
+        write(content, folder)
         return (
             read(folder, COST_AND_USAGE),
             read(folder, INVOICE_DETAIL),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from finops.exports.bundle import COST_AND_USAGE, Directory, write
+from finops.exports.bundle import COST_AND_USAGE, write
 from tests.builders.focus import sample
 
 HOME = Path(__file__).resolve().parents[4] / "var" / "focus-venv"
@@ -74,7 +74,7 @@ def judged(packages: Path, file: Path) -> tuple[set[str], int]:
 def test_a_month_passes_but_for_the_known_mistakes(
     packages: Path, tmp_path: Path
 ) -> None:
-    write(sample(date(2026, 11, 1)), Directory(tmp_path), version="1.2")
+    write(sample(date(2026, 11, 1)), tmp_path, version="1.2")
     broken, kept = judged(packages, tmp_path / COST_AND_USAGE)
     assert broken - KNOWN == set()
     assert kept > 190
@@ -82,7 +82,7 @@ def test_a_month_passes_but_for_the_known_mistakes(
 
 def test_a_wrong_cost_is_found(packages: Path, tmp_path: Path) -> None:
     content = sample(date(2026, 11, 1))
-    write(content, Directory(tmp_path), version="1.2")
+    write(content, tmp_path, version="1.2")
     file = tmp_path / COST_AND_USAGE
     charge = next(one for one in content.charges if one.price and one.quantity)
     assert charge.cost != Decimal(0)

@@ -1,6 +1,8 @@
 """A bundle held against its statements: whole, and tampered with."""
 
 import csv
+import io
+import zipfile
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -13,7 +15,7 @@ from finops.exports.bundle import (
     COST_AND_USAGE,
     INVOICE_DETAIL,
     Content,
-    Directory,
+    archive,
     write,
 )
 from finops.exports.reconcile import differences
@@ -53,20 +55,37 @@ def test_a_bundle_agrees_with_its_statements(
     tmp_path: Path, month: date, zone: str
 ) -> None:
     content = sample(month, zone)
-    write(content, Directory(tmp_path))
+    write(content, tmp_path)
     assert looked_at(tmp_path, content) == []
 
 
 def test_the_same_month_gives_the_same_bytes(tmp_path: Path, content: Content) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    assert write(content, Directory(one)) == write(content, Directory(two))
-    assert (one / COST_AND_USAGE).read_bytes() == (two / COST_AND_USAGE).read_bytes()
+    write(content, one)
+    write(content, two)
+    files = sorted(path.name for path in one.iterdir())
+    assert len(files) == 4
+    for name in files:
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+def test_the_archive_holds_the_files_and_has_the_same_bytes_too(
+    tmp_path: Path, content: Content
+) -> None:
+    write(content, tmp_path)
+    made = b"".join(archive(content))
+    with zipfile.ZipFile(io.BytesIO(made)) as whole:
+        assert whole.testzip() is None
+        for name in whole.namelist():
+            assert whole.read(name) == (tmp_path / name).read_bytes()
+        assert len(whole.namelist()) == 4
+    assert made == b"".join(archive(content))
 
 
 def test_a_cost_that_was_tampered_with_is_found(
     tmp_path: Path, content: Content
 ) -> None:
-    write(content, Directory(tmp_path))
+    write(content, tmp_path)
 
     def tamper(rows: Rows) -> None:
         for name in ("BilledCost", "EffectiveCost"):
@@ -83,7 +102,7 @@ def test_a_cost_that_was_tampered_with_is_found(
 def test_money_moved_between_two_invoices_is_found(
     tmp_path: Path, content: Content
 ) -> None:
-    write(content, Directory(tmp_path))
+    write(content, tmp_path)
 
     def move(rows: Rows) -> None:
         for row, change in ((rows[0], 1), (rows[-1], -1)):
@@ -123,7 +142,7 @@ def test_money_moved_between_two_invoices_is_found(
 def test_a_row_against_the_rules_is_found(
     tmp_path: Path, content: Content, column: str, value: str, said: str
 ) -> None:
-    write(content, Directory(tmp_path))
+    write(content, tmp_path)
 
     def spoil(rows: Rows) -> None:
         rows[0][column] = value
