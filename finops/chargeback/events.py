@@ -66,3 +66,6 @@ DISPUTE_RESOLVED = kind(
 DISPUTE_REFUSED = kind(
     "dispute.refused", "{actor} may not resolve the dispute of {target}: {reasons}"
 )
+CHARGEBACK_EXPORTED = kind(
+    "chargeback.exported", "{actor} exported {target} as {form}", "state", "statements"
+)

@@ -64,8 +64,12 @@ def parts(content: Content, *, version: str = "1.4") -> Iterator[tuple[str, byte
 
 
 def write(content: Content, folder: Path, *, version: str = "1.4") -> None:
-    """Write the bundle into a directory, which is made. Raises Unreconciled."""
+    """Write the bundle into a directory, which is made. Raises Unreconciled.
+
+    A bundle that stands there is written over; without its manifest it is none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
     written: set[str] = set()
     for name, chunk in parts(content, version=version):
         with (folder / name).open("ab" if name in written else "wb") as file:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from core.errors import TollgateError
 from finops.chargeback.statement import StatementDocument, StatementLine
 from finops.exports.charges import Category, Charge, Month, invoice
 from finops.exports.words import EXACT
@@ -22,8 +23,11 @@ class Detail:
     cost: Decimal
 
 
-class Unreconciled(Exception):
+class Unreconciled(TollgateError):
     """A statement that is not the sum of its charges: nothing of it may leave."""
+
+    code = "unreconciled"
+    status = 409
 
 
 def detail_id(charge: Charge) -> str:
