@@ -182,6 +182,7 @@ MAPPINGS: dict[str, Mapping] = {
     "audit.view_removed": Mapping(ENTITY, _DELETE),
     "audit.restored": Mapping(LIFECYCLE, OTHER, HIGH),
     "list.exported": Mapping(API, _READ),
+    "chargeback.exported": Mapping(API, _READ),
     "costs.exported": Mapping(API, _READ),
     "exchange_rates.exported": Mapping(API, _READ),
     "platform_costs.exported": Mapping(API, _READ),

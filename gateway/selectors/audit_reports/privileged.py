@@ -31,6 +31,7 @@ EVERYDAY = frozenset(
         "call.refused",
         "call.resolved",
         "chargeback.built",
+        "chargeback.exported",
         "costs.exported",
         "dispute.commented",
         "dispute.opened",
