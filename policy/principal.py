@@ -15,7 +15,8 @@ class Principal:
 
     Everything metered carries team, cost centre, project and environment from here.
     ``scopes`` bound what the key may use at all. ``roles`` are those of the person who
-    runs a script at the playground; a key by itself has none.
+    runs a script at the playground; a key by itself has none. ``session`` is what the
+    client calls its session, if it does.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Principal:
     address: str = ""
     request_id: str = ""
     trace_id: str = ""
+    session: str = ""
 
     @property
     def actor(self) -> Actor:

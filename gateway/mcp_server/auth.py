@@ -6,6 +6,7 @@ Bearer errors follow RFC 6750, section 3: 401 ``invalid_token``, 403
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PRINCIPAL = "tollgate.principal"
+_LONGEST_SESSION = 80
 _MAX_BODY_BYTES = 4 * 1024 * 1024
 NEEDED: Mapping[str, str] = {
     "search": scopes.CATALOG_READ,
@@ -101,7 +103,7 @@ class KeyGuard:
                 send, 401, _UNAUTHORIZED, error.message, 'Bearer error="invalid_token"'
             )
             return
-        scope[PRINCIPAL] = principal
+        scope[PRINCIPAL] = replace(principal, session=_session(headers))
         await self._authorized(scope, receive, send, principal)
 
     async def _authorized(
@@ -140,6 +142,12 @@ def _authenticate(
     return known(
         text=text, at=at, address=address, request_id=request_id, trace_id=trace_id
     )
+
+
+def _session(headers: Mapping[bytes, bytes]) -> str:
+    """The session that an older client names, though it was never given one."""
+    named = headers.get(b"mcp-session-id", b"").decode("latin-1")
+    return named if named.isprintable() and len(named) <= _LONGEST_SESSION else ""
 
 
 def _address(scope: Scope) -> str:

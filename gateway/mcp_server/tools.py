@@ -34,6 +34,8 @@ from policy.services.personal_keys import access_of_key
 Arguments = Mapping[str, Any]
 
 MODEL = "tollgate/model"
+SESSION = "tollgate/session"
+_LONGEST_SESSION = 80
 MAX_WAIT_SECONDS = 55.0
 DEFAULT_WAIT_SECONDS = 50.0
 _PAGE = 50
@@ -104,13 +106,24 @@ def submit_direct(
 
 
 def traced(principal: Principal, meta: Mapping[str, Any] | None) -> Principal:
-    """The principal with the trace of a request's ``_meta``, where it names one.
+    """The principal with the trace and session that a request's ``_meta`` names.
 
-    SEP-414: it comes before the transport's header, since it is nearer to the agent.
+    SEP-414: they come before the transport's headers, being nearer to the agent.
     """
     said = (meta or {}).get("traceparent")
     trace = trace_id_of(said) if isinstance(said, str) else ""
-    return replace(principal, trace_id=trace) if trace else principal
+    session = session_in((meta or {}).get(SESSION, ""))
+    return replace(
+        principal,
+        trace_id=trace or principal.trace_id,
+        session=session or principal.session,
+    )
+
+
+def session_in(named: Any) -> str:
+    """What a client calls its session; empty for what is too long or no plain text."""
+    fits = isinstance(named, str) and len(named) <= _LONGEST_SESSION
+    return named if fits and named.isprintable() else ""
 
 
 def model_in(meta: Mapping[str, Any] | None) -> str:

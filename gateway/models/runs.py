@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models.functions import Now
 
 from core.fields import JsonTextField
 
@@ -14,15 +15,20 @@ if TYPE_CHECKING:
 class Task(models.Model):
     """One piece of work as the agent sees it; has one or more runs (attempts).
 
-    ``label`` is the agent's own name for it, unique for its principal.
+    ``label`` is the agent's own name for it, unique for its principal; without one it
+    is known by its trace, by its client's session while that lasts, or not at all.
+    ``joined_at`` is when its newest run was submitted.
     """
 
     uid = models.CharField(max_length=40, unique=True)
     label = models.CharField(max_length=200, blank=True)
+    trace_id = models.CharField(max_length=32, blank=True, db_default="")
+    session = models.CharField(max_length=80, blank=True, db_default="")
     principal = models.CharField(max_length=120)
     team = models.CharField(max_length=40)
     attempts = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField()
+    joined_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
@@ -30,7 +36,17 @@ class Task(models.Model):
                 fields=["principal", "label"],
                 name="task_label_once",
                 condition=~models.Q(label=""),
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["principal", "trace_id"],
+                name="task_trace_once",
+                condition=~models.Q(trace_id=""),
+            ),
+            models.UniqueConstraint(
+                fields=["principal", "session"],
+                name="task_session_once",
+                condition=~models.Q(session=""),
+            ),
         ]
 
     def __str__(self) -> str:

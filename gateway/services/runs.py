@@ -8,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
 
 from audit.actor import Actor, Target
 from audit.services.record import DENY, record
@@ -27,7 +26,8 @@ from finops.services import budgets
 from gateway import events
 from gateway.catalog import Usable, sandboxing_for, usable_by
 from gateway.codemode.checks import LANGUAGES
-from gateway.models import Run, Task
+from gateway.models import Run
+from gateway.services.grouping import join_task
 from gateway.services.reservations import payer_of, reserve
 from policy import admission, scopes
 from policy.access import roles_of
@@ -155,7 +155,7 @@ def _create_run(
     at: datetime,
 ) -> Run:
     usable = _admitted(principal, fields, model)
-    work = _task(principal, task, at)
+    work = join_task(principal, task, at)
     run = Run(
         uid=new_id("run"),
         task=work,
@@ -216,30 +216,6 @@ def _admitted(principal: Principal, fields: dict[str, Any], model: str) -> Usabl
     if refused is not None:
         raise refused
     return usable
-
-
-def _task(principal: Principal, label: str, at: datetime) -> Task:
-    if len(label) > 200 or "\x00" in label:
-        raise Invalid("A task name has at most 200 printable characters.")
-    if not label:
-        task = Task(
-            uid=new_id("task"),
-            principal=principal.id,
-            team=principal.team,
-            attempts=1,
-            created_at=at,
-        )
-        insert(task)
-        return task
-    task, _ = Task.objects.get_or_create(
-        principal=principal.id,
-        label=label,
-        defaults={"uid": new_id("task"), "team": principal.team, "created_at": at},
-    )
-    # The update takes the row's lock, so that attempts are numbered without gaps.
-    Task.objects.filter(pk=task.pk).update(attempts=F("attempts") + 1)
-    task.refresh_from_db(fields=["attempts"])
-    return task
 
 
 def run_target(run: Run) -> Target:
