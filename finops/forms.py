@@ -215,11 +215,11 @@ class PriceForm(forms.Form):
         widget=_text("tool/crm.*"),
         help_text="Area and name. A * at the end stands for anything.",
     )
-    unit = forms.ChoiceField(
-        choices=[
-            (name, name) for name in ("Tokens", "Requests", "Seconds", "GB-Seconds")
-        ],
-        widget=_select(),
+    unit = forms.CharField(
+        max_length=60,
+        widget=_text("Tokens"),
+        help_text="Tokens, Requests, Seconds, GB-Seconds or Months; of a tool also the "
+        "path of an array or number, such as arguments.items or result.rows.",
     )
     amount = forms.DecimalField(
         min_value=0,

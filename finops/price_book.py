@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from core.money import multiply
 from finops.exchange import Exchange
+from finops.tool_units import is_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,10 @@ class PriceBook:
         self.exchange = exchange
         self._exact: dict[str, list[Rate]] = {}
         self._prefixes: dict[str, list[Rate]] = {}
+        kept = list(rates)
+        self._paths = sorted({rate.unit for rate in kept if is_path(rate.unit)})
         # A price of some hours comes before one of the whole day.
-        for rate in sorted(rates, key=lambda one: one.daily_from is None):
+        for rate in sorted(kept, key=lambda one: one.daily_from is None):
             if rate.sku.endswith("*"):
                 self._prefixes.setdefault(rate.sku[:-1], []).append(rate)
             else:
@@ -89,6 +92,12 @@ class PriceBook:
                 if rate.applies(unit=unit, at=at):
                     return rate
         return None
+
+    def paths(self, sku: str, *, at: datetime) -> tuple[str, ...]:
+        """The units of ``sku`` that are read off arguments or results."""
+        return tuple(
+            unit for unit in self._paths if self.rate(sku, unit=unit, at=at) is not None
+        )
 
     def price(self, sku: str, *, unit: str, at: datetime, quantity: Decimal) -> Priced:
         """What a quantity costs, kept to 12 places at each of its two steps."""

@@ -18,6 +18,7 @@ class Quantity(Protocol):
     at: datetime
     quantity: Decimal
     cost: Decimal | None
+    flaw: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Moved:
 
 def cost_at(book: PriceBook, row: Quantity) -> Decimal | None:
     """Its cost at this book; None without a price or an exchange rate."""
+    if row.flaw:
+        return None
     found = book.price(row.sku, unit=row.unit, at=row.at, quantity=row.quantity)
     return found.cost
 

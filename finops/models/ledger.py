@@ -44,6 +44,9 @@ class UsageEvent(Snapshot):
     ``list_cost`` in ``list_currency`` is what it says, and ``rate`` what turned it into
     ``cost``: null where the month has no rate, and then the quantity is unrated.
 
+    ``flaw`` says why a quantity is not known, and so 0 and unrated whatever the price:
+    the value it is read off is missing, no number, negative or too large.
+
     A mistake is taken back by a row with the opposite quantity and cost whose
     ``reverses`` names the uid, and booked again as a row of its own.
     """
@@ -52,6 +55,7 @@ class UsageEvent(Snapshot):
         TOKENS = "tokens"
         MODEL_TOKENS = "model_tokens", "Model tokens"
         TOOL_CALL = "tool_call", "Tool call"
+        TOOL_UNITS = "tool_units", "Units of a tool"
         SANDBOX_CPU = "sandbox_cpu", "Sandbox CPU"
         SANDBOX_MEMORY = "sandbox_memory", "Sandbox memory"
 
@@ -91,6 +95,7 @@ class UsageEvent(Snapshot):
     token_kind = models.CharField(
         max_length=12, choices=TokenKind.choices, blank=True, db_default=""
     )
+    flaw = models.CharField(max_length=20, blank=True, db_default="")
     reported_at = models.DateTimeField(null=True)
     reverses = models.CharField(max_length=80, blank=True, db_default="")
     key = models.CharField(max_length=11, blank=True, db_default="")

@@ -16,7 +16,7 @@ class Price(models.Model):
     """
 
     sku = models.CharField(max_length=200)
-    unit = models.CharField(max_length=20)
+    unit = models.CharField(max_length=60)
     amount = models.DecimalField(max_digits=28, decimal_places=12)
     currency = models.CharField(max_length=3)
     valid_from = models.DateTimeField()

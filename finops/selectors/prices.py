@@ -1,12 +1,15 @@
 """The price book as people read it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Count, Max, Min, QuerySet, Sum
 
 from finops.models import Price, UsageEvent
+from finops.price_book import PriceBook
 
 
 def known_prices() -> QuerySet[Price]:
@@ -33,10 +36,15 @@ def state(price: Price, *, at: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Unrated:
-    """What is booked of a SKU without a price, and since when."""
+    """What is booked of a SKU without a cost, since when, and what it lacks now.
+
+    ``lacks`` is a price, an exchange rate (``no rate for EUR``) or a value; "" where
+    the book has all of it by now, and only pricing anew is left.
+    """
 
     sku: str
     unit: str
+    lacks: str
     quantity: Decimal
     events: int
     since: datetime
@@ -49,26 +57,37 @@ class Unrated:
 
 
 def unrated_skus(
-    teams: frozenset[str] | None, *, since: datetime
+    teams: frozenset[str] | None, *, since: datetime, book: PriceBook
 ) -> tuple[Unrated, ...]:
-    """The SKUs that lacked a price since then, those of most quantities first."""
+    """The SKUs booked without a cost since then, those of most quantities first."""
     found = UsageEvent.objects.standing().filter(cost=None, at__gte=since)
     if teams is not None:
         found = found.filter(team__in=teams)
-    rows = found.values("sku", "unit").annotate(
+    rows = found.values("sku", "unit", "flaw").annotate(
         total=Sum("quantity"), events=Count("pk"), first=Min("at"), newest=Max("at")
     )
     return tuple(
         Unrated(
             sku=row["sku"],
             unit=row["unit"],
+            lacks=_lacks(row, book),
             quantity=row["total"],
             events=row["events"],
             since=row["first"],
             newest=row["newest"],
         )
-        for row in rows.order_by("-events", "sku", "unit")
+        for row in rows.order_by("-events", "sku", "unit", "flaw")
     )
+
+
+def _lacks(row: Mapping[str, Any], book: PriceBook) -> str:
+    if row["flaw"]:
+        return f"value: {row['flaw']}"
+    sku, unit, at = row["sku"], row["unit"], row["newest"]
+    found = book.price(sku, unit=unit, at=at, quantity=row["total"])
+    if found.price is None:
+        return "no price"
+    return "" if found.cost is not None else f"no rate for {found.list_currency}"
 
 
 def unrated(teams: frozenset[str] | None, *, since: datetime) -> int:

@@ -12,7 +12,7 @@ from django.conf import settings
 from core.errors import Invalid
 from core.money import total
 from core.prepared import prepared_cursor
-from finops.price_book import PriceBook
+from finops.price_book import UNPRICED, PriceBook
 from finops.services.prices import current_book
 
 # The order gives two bookings of the same quantities one order of locks. A uid that is
@@ -21,16 +21,16 @@ _INSERT = """
 INSERT INTO finops_usageevent (
   uid, at, kind, sku, unit, quantity, known, cost, currency, list_cost, list_currency,
   rate, price_id, run, task, step, server, tool, model, team, cost_centre, project,
-  environment, principal, token_kind, reported_at, key)
+  environment, principal, token_kind, flaw, reported_at, key)
 SELECT u.uid, %(at)s::timestamptz, u.kind, u.sku, u.unit, u.quantity, u.known, u.cost,
   %(currency)s::text, u.list_cost, u.list_currency, u.rate, u.price, %(run)s::text,
   %(task)s::text, u.step, u.server, u.tool, u.model, %(team)s::text,
   %(cost_centre)s::text, %(project)s::text, %(environment)s::text, %(principal)s::text,
-  u.token_kind, %(reported_at)s::timestamptz, %(key)s::text
+  u.token_kind, u.flaw, %(reported_at)s::timestamptz, %(key)s::text
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS u (
   uid text, kind text, sku text, unit text, quantity numeric, known text, cost numeric,
   list_cost numeric, list_currency text, rate numeric, price bigint, step int,
-  server text, tool text, model text, token_kind text)
+  server text, tool text, model text, flaw text, token_kind text)
 ORDER BY u.uid
 RETURNING cost
 """
@@ -77,6 +77,7 @@ class Usage:
     tool: str = ""
     model: str = ""
     step: int | None = None
+    flaw: str = ""
     token_kind: str = ""
 
 
@@ -99,11 +100,13 @@ def book(
     usages: Sequence[Usage],
     at: datetime,
     reported_at: datetime | None = None,
+    prices: PriceBook | None = None,
 ) -> Booked:
     """Book ``usages`` in the running transaction, in one statement.
 
     ``at`` is when they happened, and the time whose prices count; ``reported_at`` is
-    when they were learned, where that is later.
+    when they were learned, where that is later; ``prices`` the book that the caller has
+    read in this transaction.
 
     A uid that is in the ledger already is left as it stands, and the figures returned
     are those of the ledger: a second booking gives the same answer and adds nothing.
@@ -112,7 +115,7 @@ def book(
     currency: str = settings.CURRENCY
     if not usages:
         return Booked(Decimal(0), currency, 0)
-    book_now = current_book()
+    book_now = prices or current_book()
     rows = {usage.uid: _row(usage, book_now, at) for usage in reversed(usages)}
     values = {
         **asdict(payer),
@@ -139,7 +142,11 @@ def _row(usage: Usage, book_now: PriceBook, at: datetime) -> dict[str, Any]:
             "be a number from 0 up."
         )
     quantity = usage.quantity.quantize(_QUANTITY_STEP)
-    priced = book_now.price(usage.sku, unit=usage.unit, at=at, quantity=quantity)
+    priced = (
+        UNPRICED
+        if usage.flaw
+        else book_now.price(usage.sku, unit=usage.unit, at=at, quantity=quantity)
+    )
     return {
         "uid": usage.uid,
         "kind": usage.kind,
@@ -153,6 +160,7 @@ def _row(usage: Usage, book_now: PriceBook, at: datetime) -> dict[str, Any]:
         "rate": _text(priced.rate),
         "price": priced.price,
         "step": usage.step,
+        "flaw": usage.flaw,
         "server": usage.server,
         "tool": usage.tool,
         "model": usage.model,

@@ -50,7 +50,7 @@ def preview(wanted: Wanted) -> tuple[Moved, ...]:
     """What pricing anew would change now, by SKU; nothing is written."""
     _check(wanted)
     book = current_book()
-    rows = wanted.rows().only("sku", "unit", "at", "quantity", "cost")
+    rows = wanted.rows().only("sku", "unit", "at", "quantity", "cost", "flaw")
     return moved(
         (row.sku, row.cost, after)
         for row in rows.iterator(chunk_size=BATCH)

@@ -29,7 +29,7 @@ def prices(request: Request) -> HttpResponse:
     form = PriceForm(
         initial={
             "sku": sku,
-            "unit": current.unit if current else request.GET.get("unit", "")[:20],
+            "unit": current.unit if current else request.GET.get("unit", "")[:60],
             "currency": current.currency if current else settings.CURRENCY,
             "valid_from": now().date(),
         }

@@ -14,6 +14,7 @@ from core.forms import attempt, posted
 from core.money import total
 from finops.rerate_forms import RerateForm
 from finops.selectors.prices import unrated_skus
+from finops.services.prices import current_book
 from finops.services.rerating import preview, rerate
 from policy.access import COSTS_ADMIN, COSTS_READ
 from policy.web import Request, actor_of, requires
@@ -27,7 +28,7 @@ def unrated_usage(request: Request) -> HttpResponse:
     """Which SKUs had no price in the last year, how much of them, since when."""
     at = now()
     teams = request.access.teams_for(COSTS_READ)
-    found = unrated_skus(teams, since=at - timedelta(days=_DAYS))
+    found = unrated_skus(teams, since=at - timedelta(days=_DAYS), book=current_book())
     context = {
         "found": found,
         "may_price": request.access.may(COSTS_ADMIN),

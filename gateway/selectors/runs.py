@@ -82,6 +82,9 @@ def attempts_beside(run: Run, access: Rights) -> list[Run]:
     return list(rows.order_by("attempt", "pk")[:50])
 
 
+_Key = tuple[str, str, str, tuple[Decimal, str] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class CostLine:
     """What one SKU cost a run. ``cost`` is None while no price is known."""
@@ -91,6 +94,7 @@ class CostLine:
     quantity: Decimal
     unit: str
     price: Decimal | None
+    price_currency: str
     cost: Decimal | None
     currency: str
     events: int
@@ -114,9 +118,9 @@ class Bill:
 def bill_of(run: Run) -> Bill:
     """The run's cost by SKU, from the ledger."""
     events = UsageEvent.objects.standing().filter(run=run.uid)
-    groups: dict[tuple[str, str, str, Decimal | None], list[UsageEvent]] = {}
+    groups: dict[_Key, list[UsageEvent]] = {}
     for event in events.select_related("price").order_by("pk"):
-        price = event.price.amount if event.price else None
+        price = (event.price.amount, event.price.currency) if event.price else None
         key = (event.sku, event.unit, event.known, price)
         groups.setdefault(key, []).append(event)
     lines = tuple(_line(key, rows) for key, rows in sorted(groups.items(), key=_order))
@@ -130,15 +134,13 @@ def bill_of(run: Run) -> Bill:
 
 
 def _order(
-    group: tuple[tuple[str, str, str, Decimal | None], list[UsageEvent]],
+    group: tuple[_Key, list[UsageEvent]],
 ) -> tuple[str, str, str]:
     (sku, unit, known, _), _ = group
     return sku, unit, known
 
 
-def _line(
-    key: tuple[str, str, str, Decimal | None], rows: Sequence[UsageEvent]
-) -> CostLine:
+def _line(key: _Key, rows: Sequence[UsageEvent]) -> CostLine:
     sku, unit, known, price = key
     costs = [row.cost for row in rows if row.cost is not None]
     return CostLine(
@@ -146,7 +148,8 @@ def _line(
         known=known,
         quantity=sum((row.quantity for row in rows), Decimal(0)),
         unit=unit,
-        price=price,
+        price=price[0] if price else None,
+        price_currency=price[1] if price else "",
         cost=sum(costs, Decimal(0)) if costs else None,
         currency=rows[0].currency,
         events=len(rows),

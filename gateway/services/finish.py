@@ -14,6 +14,7 @@ from finops.models import RunFact, UsageEvent
 from finops.services import budgets
 from finops.services.facts import LOCK_RUN, LOCK_TASK, record_run
 from finops.services.metering import Booked, Usage, book
+from finops.services.prices import current_book
 from gateway import completions, events
 from gateway.codemode import tokens
 from gateway.models import Run, ToolCall
@@ -22,9 +23,11 @@ from gateway.sandbox.api import Usage as SandboxUsage
 from gateway.services.recorded import write
 from gateway.services.reservations import payer_of, sent_by
 from gateway.services.runs import principal_of, run_target
+from gateway.services.tool_units import usages_by_value
 from policy.services import approvals
 from policy.services.quotas import settle
 
+_OK = ToolCall.Outcome.OK
 _GB = Decimal(1024**3)
 Kind = UsageEvent.Kind
 Known = UsageEvent.Known
@@ -125,10 +128,14 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     _close_calls(run, calls, at)
     approvals.withdraw(run=run.uid)
     script, returned = _tokens(run, ending)
+    prices = current_book()
+    succeeded = {call.step: call.tool for call in calls if call.outcome == _OK}
     booked = book(
         payer=payer_of(run, task),
-        usages=_usages(run, calls, ending.usage, script, returned),
+        usages=_usages(run, calls, ending.usage, script, returned)
+        + usages_by_value(run, succeeded, book=prices, at=at),
         at=at,
+        prices=prices,
     )
     run.status, run.finished_at, run.lease_until = ending.status, at, None
     # The runner needed them as they were; from now on they are only shown.
@@ -136,7 +143,7 @@ def _record(run: Run, ending: Ending, definition_tokens: int, at: datetime) -> b
     run.value, run.error = ending.value, ending.error
     run.stdout, run.stdout_truncated = ending.stdout, ending.stdout_truncated
     run.tool_calls = len(calls)
-    run.successful_calls = sum(call.outcome == ToolCall.Outcome.OK for call in calls)
+    run.successful_calls = len(succeeded)
     run.cost = (run.cost or Decimal(0)) + booked.added
     run.currency = booked.currency
     run.usage = _shown_usage(run, ending.usage, script, returned, at)
@@ -318,7 +325,7 @@ def _used(calls: list[CallRow]) -> dict[str, int]:
     found: dict[str, int] = {}
     for call in sorted(calls, key=lambda call: call.tool):
         if call.decision == ALLOW:
-            succeeded = call.outcome == ToolCall.Outcome.OK
+            succeeded = call.outcome == _OK
             found[call.tool] = found.get(call.tool, 0) + succeeded
     return found
 
