@@ -240,6 +240,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
+        "AnnotationKindEnum": "finops.models.annotations.Annotation.Kind",
         "ChannelKindEnum": "policy.models.notification.NotificationChannel.Kind",
         "DeciderKindEnum": "policy.models.approval.ApprovalRoute.Kind",
         "DraftStateEnum": "policy.models.rules.PolicyDraft.State",

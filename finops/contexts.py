@@ -1,6 +1,6 @@
 """What the templates of the cost pages get."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -99,12 +99,13 @@ def group_urls(
     chosen: Mapping[str, str],
     *,
     page: str = "costs",
+    slug: str = "",
 ) -> tuple[str, str]:
     """Where a group is taken apart, and the runs behind it ("" for none)."""
     query = group_query(dimension, key, chosen)
     if not query:
         return "", ""
-    return report_url(dimension, query, page=page), runs_url(query, period)
+    return report_url(dimension, query, page=page, slug=slug), runs_url(query, period)
 
 
 def query(chosen: Mapping[str, str]) -> str:
@@ -118,12 +119,15 @@ def decimals(report: Breakdown) -> int:
     return min(most, max((places(group.cost) for group in report.groups), default=2))
 
 
-def tabs(chosen: Mapping[str, str], current: str) -> list[Tab]:
+def tabs(
+    chosen: Mapping[str, str], current: str, dimensions: Collection[str] = LABELS
+) -> list[Tab]:
     """One tab a dimension, with the same filters."""
     kept = {name: value for name, value in chosen.items() if value}
     return [
         Tab(label, f"?{urlencode({**kept, 'by': name})}", name == current)
         for name, label in LABELS.items()
+        if name in dimensions
     ]
 
 

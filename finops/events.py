@@ -64,3 +64,32 @@ BUDGET_REMOVED = kind(
 TASK_OUTCOME_STATED = kind(
     "task.outcome_stated", "{actor} stated that task {target} {outcome}", "before"
 )
+ANNOTATION_ADDED = kind(
+    "annotation.added", "{actor} noted for {team}: {text}", "kind", "link", "time"
+)
+ANNOTATION_REMOVED = kind(
+    "annotation.removed", "{actor} took away a note of {team}: {text}"
+)
+REPORT_VIEW_SAVED = kind("report_view.saved", "{actor} saved the report {target}")
+REPORT_VIEW_REMOVED = kind("report_view.removed", "{actor} removed the report {target}")
+REPORT_SCHEDULED = kind(
+    "report_schedule.created", "{actor} has the report {target} sent {when}"
+)
+REPORT_UNSCHEDULED = kind(
+    "report_schedule.removed", "{actor} has the report {target} sent no more"
+)
+REPORT_PAUSED = kind(
+    "report_schedule.paused", "The report {target} is sent no more: {reason}"
+)
+REPORT_RESUMED = kind(
+    "report_schedule.resumed", "{actor} has the report {target} sent again"
+)
+REPORT_UNSUBSCRIBED = kind(
+    "report_schedule.unsubscribed", "{address} is sent the report {target} no more"
+)
+REPORT_SENT = kind(
+    "report.sent", "The report {target} goes to {recipients} addresses", "due", "rows"
+)
+REPORT_DEAD = kind(
+    "report.dead", "The report {target} could not be sent: {error}", "attempts"
+)

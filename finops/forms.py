@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.conf import settings
 
+from audit.web import Rights
 from core.period import MONTHS, PRESETS, Period, asked_for, custom
 from finops.selectors.breakdown import DIMENSIONS
+from finops.selectors.headline import DIMENSIONS as HEADLINE_DIMENSIONS
 from finops.selectors.scope import Scope
-from policy.access import COSTS_READ, Access
+from policy.access import COSTS_READ
 from policy.models import Environment, Project, Team
 
 Choices = list[tuple[str, str]]
@@ -60,7 +62,7 @@ class PeriodFilter(forms.Form):
     )
 
     def __init__(
-        self, data: Any, *, access: Access, zone: str, capability: str = COSTS_READ
+        self, data: Any, *, access: Rights, zone: str, capability: str = COSTS_READ
     ):
         super().__init__(data, auto_id="filter_%s")
         self.zone = zone
@@ -161,7 +163,7 @@ class ReportFilter(ComparedFilter):
     """What a cost report counts, and by what."""
 
     default_period = "30d"
-    kept_hidden = (
+    kept_hidden: tuple[str, ...] = (
         "period",
         "by",
         "cost_centre",
@@ -192,6 +194,23 @@ class ReportFilter(ComparedFilter):
     def dimension(self) -> str:
         """What to group by; teams for those who see several."""
         return self.cleaned_data.get("by") or "team"
+
+
+class HeadlineFilter(ReportFilter):
+    """As a cost report, over seven days, whole or by what runs stand in."""
+
+    default_period = "7d"
+    token_kind = sku = None  # type: ignore[assignment]
+    kept_hidden = ("period", "by", "cost_centre", "principal", "server", "language")
+
+    by = forms.ChoiceField(
+        choices=[(name, name) for name in HEADLINE_DIMENSIONS], required=False
+    )
+
+    @property
+    def dimension(self) -> str:
+        """What to group by; "" for the whole alone."""
+        return self.cleaned_data.get("by") or ""
 
 
 class MoverFilter(ReportFilter):

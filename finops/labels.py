@@ -106,9 +106,18 @@ def group_query(
     return kept | {dimension: key}
 
 
-def report_url(dimension: str, query: Mapping[str, str], *, page: str = "costs") -> str:
-    """The cost report of a group, by the next finer dimension."""
-    return f"{reverse(page)}?{urlencode({**query, 'by': _FINER[dimension]})}"
+def report_url(
+    dimension: str, query: Mapping[str, str], *, page: str = "costs", slug: str = ""
+) -> str:
+    """The report of a group, by the next finer dimension."""
+    address = reverse(page, args=[slug] if slug else None)
+    return f"{address}?{urlencode({**query, 'by': _FINER[dimension]})}"
+
+
+def report_runs_url(chosen: Mapping[str, str], period: Period, *, failed: bool) -> str:
+    """The runs behind a whole report; those that failed where that is the question."""
+    query = {name: value for name, value in chosen.items() if name != "by"}
+    return runs_url(query, period, **({"status": "failed"} if failed else {}))
 
 
 def runs_url(query: Mapping[str, str], period: Period, **more: str) -> str:

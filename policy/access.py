@@ -22,6 +22,7 @@ AUDIT_HOLD = "audit.hold"
 COSTS_READ = "costs.read"
 COSTS_ADMIN = "costs.admin"
 CHARGEBACK_DISPUTE = "chargeback.dispute"
+REPORTS_ANNOTATE = "reports.annotate"
 APPROVALS_DECIDE = "approvals.decide"
 OUTCOMES_RESOLVE = "outcomes.resolve"
 IDENTITY_READ = "identity.read"
@@ -37,6 +38,7 @@ _ALLOWS: dict[str, frozenset[str]] = {
             RUNS_EXECUTE,
             COSTS_READ,
             CHARGEBACK_DISPUTE,
+            REPORTS_ANNOTATE,
             IDENTITY_READ,
             POLICY_READ,
         }
@@ -48,6 +50,7 @@ _ALLOWS: dict[str, frozenset[str]] = {
             RUNS_EXECUTE,
             COSTS_READ,
             CHARGEBACK_DISPUTE,
+            REPORTS_ANNOTATE,
             IDENTITY_READ,
             POLICY_READ,
             APPROVALS_DECIDE,
@@ -66,7 +69,14 @@ _ALLOWS: dict[str, frozenset[str]] = {
         }
     ),
     Role.FINANCE: frozenset(
-        {CATALOG_READ, RUNS_READ, COSTS_READ, COSTS_ADMIN, APPROVALS_DECIDE}
+        {
+            CATALOG_READ,
+            RUNS_READ,
+            COSTS_READ,
+            COSTS_ADMIN,
+            REPORTS_ANNOTATE,
+            APPROVALS_DECIDE,
+        }
     ),
     Role.ADMIN: frozenset(
         {
@@ -80,6 +90,7 @@ _ALLOWS: dict[str, frozenset[str]] = {
             COSTS_READ,
             COSTS_ADMIN,
             CHARGEBACK_DISPUTE,
+            REPORTS_ANNOTATE,
             APPROVALS_DECIDE,
             OUTCOMES_RESOLVE,
             IDENTITY_READ,

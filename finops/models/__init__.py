@@ -1,5 +1,6 @@
 """Usage, prices, the facts that reports are made of, budgets and statements."""
 
+from finops.models.annotations import Annotation
 from finops.models.budgets import (
     Budget,
     BudgetAlert,
@@ -22,6 +23,7 @@ __all__ = [
     "Adjustment",
     "AllocationRule",
     "AllocationVersion",
+    "Annotation",
     "BillingPeriod",
     "Budget",
     "BudgetAlert",

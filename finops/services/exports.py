@@ -17,6 +17,7 @@ from core.period import Period
 from finops import events, price_csv
 from finops.models import ExchangeRate
 from finops.movers import Mover
+from finops.report_table import Table
 from finops.selectors.breakdown import Breakdown
 from finops.selectors.platform_costs import of_month
 from finops.selectors.prices import known_prices
@@ -140,6 +141,33 @@ def export_movers(
             for one in found
         ),
     )
+
+
+@transaction.atomic
+def export_table(
+    *,
+    table: Table,
+    report: str,
+    by: str,
+    period: Period,
+    form: str,
+    filters: Mapping[str, str],
+    actor: Actor,
+    at: datetime,
+) -> StreamingHttpResponse:
+    """The rows of any report, exact. Raises Invalid."""
+    _put_on_record(
+        report=report,
+        by=by,
+        form=form,
+        period=period,
+        filters=filters,
+        rows=len(table.rows),
+        actor=actor,
+        at=at,
+    )
+    name = f"{report.replace('/', '-')}-{period.start:%Y%m%d}-{period.end:%Y%m%d}"
+    return respond(name=name, form=form, columns=table.names, rows=table.rows)
 
 
 def _put_on_record(

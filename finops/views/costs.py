@@ -13,12 +13,13 @@ from core.clock import now
 from core.money import show
 from core.period import Period
 from core.tables import chips
-from finops import contexts
+from finops import contexts, mark_contexts
 from finops.compare import NEITHER, relative
 from finops.figures import legend
 from finops.forms import ReportFilter
 from finops.labels import FILTERS, LABELS, in_words
 from finops.selectors.breakdown import MOST_GROUPS, Breakdown, breakdown
+from finops.selectors.marks import marks
 from finops.services.exports import export_breakdown
 from policy.access import COSTS_ADMIN, COSTS_READ
 from policy.web import Request, actor_of, requires
@@ -69,7 +70,10 @@ def _context(
 ) -> dict[str, Any]:
     sort = request.GET.get("sort", "")
     against = form.against(period)
-    figure = contexts.figure(form.scope, period, against, report, chosen)
+    marked = marks(request.access, form.scope, period)
+    figure = mark_contexts.marked(
+        contexts.figure(form.scope, period, against, report, chosen), marked, period
+    )
     return {
         "form": form,
         "period": period,
@@ -85,6 +89,7 @@ def _context(
         "columns": contexts.columns(chosen, sort or "-cost"),
         "delta": relative(report.total.cost, report.total.before, better=NEITHER),
         "figure": figure,
+        "marks": marked,
         "legend": legend(figure),
         "tabs": contexts.tabs(chosen, form.dimension),
         "periods": contexts.periods(chosen, form.preset),

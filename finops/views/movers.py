@@ -54,11 +54,7 @@ def cost_movers_page(request: Request) -> HttpResponseBase:
         "currency": settings.CURRENCY,
         "dimension": LABELS[form.dimension],
         "by": in_words(form.dimension),
-        "tabs": [
-            tab
-            for tab in contexts.tabs(chosen, form.dimension)
-            if tab.label != LABELS["day"]
-        ],
+        "tabs": contexts.tabs(chosen, form.dimension, LABELS.keys() - {"day"}),
         "periods": contexts.periods(chosen, form.preset),
         "chips": chips(request, FILTERS),
         "explorer": contexts.query(chosen),

@@ -18,11 +18,13 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from audit.models import Event
 from core.clock import now
+from finops.headline_kinds import KINDS
 from finops.services.prices import ensure_default_prices
 from gateway.selectors.audit_reports import REPORTS
 from policy.routing import DEFAULT, Audience, Route
 from policy.services import drafts
 from tests.builders.catalog import make_grant, make_server, make_tool, make_version
+from tests.builders.finops import make_metered_run
 from tests.builders.holds import make_approval, make_group
 from tests.builders.identity import (
     ACTOR,
@@ -37,6 +39,7 @@ from tests.builders.identity import (
 from tests.builders.notifications import make_channel, make_message
 from tests.builders.policy import make_version as make_policy
 from tests.builders.quotas import make_quota
+from tests.builders.reports import make_annotation
 from tests.builders.runs import make_call, make_run, make_task
 from tests.builders.sinks import make_sink
 from tests.stack import Stack, running
@@ -146,13 +149,15 @@ def people(stack: Stack) -> Cast:
     return cast
 
 
+_ODD = {"name": "odd", "reason": "Its schema is a list."}
+
+
 @pytest.fixture(scope="package")
 def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
     """Rows that fill the pages, and the paths of single things among them."""
     at = now() - timedelta(hours=2)
     with stack.database():
-        odd = {"name": "odd", "reason": "Its schema is a list."}
-        billing = make_server(name="billing", refused=[odd])
+        billing = make_server(name="billing", refused=[_ODD])
         tool = make_tool(
             billing, environments=[make_environment("dev")], tags=["sales"]
         )
@@ -170,6 +175,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         make_run(team="sales", at=at, status="running")
         sink = make_sink("file", name="off-site copy", file="sights.jsonl")
         asked = [*_approvals(people), *_channel(people), *_policy(people)]
+        asked += _reports()
         event = Event.objects.order_by("-pk").first()
     assert event is not None
     return (
@@ -212,6 +218,16 @@ def _costs() -> tuple[str, ...]:
         "what-if",
     )
     return tuple(f"/costs/{name}/" for name in names)
+
+
+def _reports() -> tuple[str, ...]:
+    """The reports with runs in them, and what is noted on their charts."""
+    make_metered_run(at=now() - timedelta(hours=1), team="sales")
+    make_annotation(at=now() - timedelta(hours=1))
+    return (
+        "/reports/annotations/",
+        *(f"/reports/{slug}/?by=team" for slug in KINDS),
+    )
 
 
 def _approvals(people: Cast) -> tuple[str, ...]:

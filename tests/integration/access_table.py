@@ -15,40 +15,12 @@ For a new page, add a line. ``body=`` is what is posted, ``json=True`` sends it 
 ``query=`` is what follows the ``?``.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-CAST = ("anonymous", "outsider", "member", "approver", "auditor", "finance", "admin")
-
-
-@dataclass(frozen=True)
-class Row:
-    method: str
-    name: str
-    letters: str
-    arguments: dict[str, Any]
-    body: Mapping[str, Any] = field(default_factory=dict)
-    json: bool = False
-    query: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.name}"
-
-
-def row(
-    method: str,
-    name: str,
-    letters: str,
-    /,
-    body: Mapping[str, Any] | None = None,
-    json: bool = False,
-    query: str = "",
-    **arguments: Any,
-) -> Row:
-    assert len(letters) == len(CAST), f"{name}: one letter for each of {CAST}"
-    return Row(method, name, letters, arguments, body or {}, json, query)
-
+from tests.integration.access_reports import REPORTS
+from tests.integration.access_row import CAST as CAST
+from tests.integration.access_row import Row as Row
+from tests.integration.access_row import row
 
 _TOOL: dict[str, Any] = {"server": "crm", "name": "list_orders"}
 _GRANT = {"subject": "server:crm", "holder": "team:sales", "reason": "r"}
@@ -174,7 +146,6 @@ TABLE = (
     row("POST", "draft_rule_remove", "S33333+", uid="@draft", rule="no"),
     # Costs
     row("GET", "costs", "S++++++"),
-    row("GET", "cost_movers", "S++++++"),
     row("GET", "prices", "S++++++"),
     row("GET", "rates", "S++++++"),
     row("GET", "rate_export", "S++++++"),
@@ -391,4 +362,5 @@ TABLE = (
     row("GET", "api_checkpoints", "S333+3+"),
     row("GET", "api_consistency", "S333+3+", query="first=1&second=2"),
     row("GET", "api_evidence", "S333+3+"),
+    *REPORTS,
 )  # fmt: skip

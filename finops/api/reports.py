@@ -1,0 +1,141 @@
+"""REST endpoint of the headline reports."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from core.clock import now
+from core.errors import Invalid, NotFound
+from core.period import MONTHS, PRESETS
+from finops import headline_contexts
+from finops.forms import HeadlineFilter
+from finops.headline_kinds import KINDS
+from finops.selectors.headline import DIMENSIONS
+from finops.selectors.marks import marks
+from finops.services.exports import export_table
+from policy import scopes
+from policy.access import COSTS_READ
+from policy.api.views import ApiRequest, acting
+
+
+class SpanSerializer(serializers.Serializer[Any]):
+    """From ``start`` on, before ``end``."""
+
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+    zone = serializers.CharField()
+
+
+class MarkSerializer(serializers.Serializer[Any]):
+    """What happened meanwhile."""
+
+    at = serializers.DateTimeField()
+    kind = serializers.CharField()
+    text = serializers.CharField()
+    team = serializers.CharField(allow_blank=True)
+
+
+class HeadlineSerializer(serializers.Serializer[Any]):
+    """A headline report; figures are null where there is nothing to count."""
+
+    report = serializers.CharField()
+    title = serializers.CharField()
+    by = serializers.CharField(allow_blank=True)
+    period = SpanSerializer()
+    compared = SpanSerializer()
+    currency = serializers.CharField()
+    precision = serializers.CharField(help_text="exact, or ±1 % for percentiles")
+    total = serializers.DictField()
+    groups = serializers.ListField(child=serializers.DictField())
+    annotations = MarkSerializer(many=True)
+
+
+def _text(name: str, description: str) -> OpenApiParameter:
+    return OpenApiParameter(name, OpenApiTypes.STR, description=description)
+
+
+def _day(name: str, description: str) -> OpenApiParameter:
+    return OpenApiParameter(name, OpenApiTypes.DATE, description=description)
+
+
+_PARAMETERS = [
+    _text("period", f"One of {', '.join((*PRESETS, *MONTHS))}; 7d where none is given"),
+    _day("first", "First day"),
+    _day("last", "Last day"),
+    _day("against_first", "First day to compare with; else the previous period"),
+    _day("against_last", "Last day to compare with"),
+    _text("by", f"One of {', '.join(DIMENSIONS)}; the whole alone where none is given"),
+    *(_text(name, "A filter") for name in DIMENSIONS),
+    _text("export", "csv or json (JSON lines): the rows as a file"),
+]
+
+
+class Report(APIView):
+    """A headline report: first-try, tokens, time, cost-per-action or context."""
+
+    required_scope = scopes.COSTS_READ
+    capability = COSTS_READ
+
+    @extend_schema(
+        operation_id="reports_headline",
+        parameters=_PARAMETERS,
+        responses=HeadlineSerializer,
+    )
+    def get(self, request: ApiRequest, slug: str) -> HttpResponseBase:
+        """The figure of a period, whole and by a dimension, beside another window."""
+        kind = KINDS.get(slug)
+        if kind is None:
+            raise NotFound(f"There is no such report: use one of {', '.join(KINDS)}.")
+        form = HeadlineFilter(
+            request.query_params,
+            access=request.rights,
+            zone=settings.REPORT_TIME_ZONE,
+        )
+        if not form.is_valid():
+            raise Invalid(
+                "; ".join(
+                    f"{name}: {' '.join(map(str, problems))}"
+                    for name, problems in form.errors.items()
+                )
+            )
+        at = now()
+        period = form.window(at=at)
+        against = form.against(period)
+        found = headline_contexts.compared(
+            kind, form.dimension, form.scope, period, against
+        )
+        if export := request.query_params.get("export"):
+            return export_table(
+                table=headline_contexts.table(found, period, against),
+                report=f"reports/{slug}",
+                by=form.dimension,
+                period=period,
+                form=export,
+                filters=request.query_params.dict(),
+                actor=acting(request),
+                at=at,
+            )
+        body = {
+            "report": kind.slug,
+            "title": kind.title,
+            "by": form.dimension,
+            "period": _span(period),
+            "compared": _span(against),
+            "currency": settings.CURRENCY,
+            "precision": found.precision,
+            **headline_contexts.answer(found),
+            "annotations": MarkSerializer(
+                marks(request.rights, form.scope, period), many=True
+            ).data,
+        }
+        return Response(body)
+
+
+def _span(period: Any) -> dict[str, Any]:
+    return {"start": period.start, "end": period.end, "zone": period.zone}

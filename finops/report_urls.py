@@ -1,0 +1,31 @@
+"""Addresses of the reports and of what stands beside them."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from finops.api import annotations as api_annotations
+from finops.api import reports as api_reports
+from finops.views import annotations, reports
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("reports/", reports.reports, name="reports"),
+    path("reports/annotations/", annotations.annotations, name="annotations"),
+    path(
+        "reports/annotations/<slug:uid>/remove/",
+        annotations.annotation_remove,
+        name="annotation_remove",
+    ),
+    path("reports/<slug:slug>/", reports.report, name="report"),
+    path(
+        "api/v1/annotations/",
+        api_annotations.AnnotationList.as_view(),
+        name="api_annotations",
+    ),
+    path(
+        "api/v1/annotations/<slug:uid>/remove/",
+        api_annotations.AnnotationRemove.as_view(),
+        name="api_annotation_remove",
+    ),
+    path(
+        "api/v1/reports/<slug:slug>/", api_reports.Report.as_view(), name="api_report"
+    ),
+]

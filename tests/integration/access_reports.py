@@ -1,0 +1,17 @@
+"""The lines of the reports in the access table."""
+
+from tests.integration.access_row import row
+
+_NOTE = {"text": "Out", "team": "sales"}
+REPORTS = (
+    row("GET", "cost_movers", "S++++++"),
+    row("GET", "reports", "S++++++"),
+    row("GET", "report", "S++++++", slug="first-try"),
+    row("GET", "api_report", "S++++++", slug="time"),
+    row("GET", "annotations", "S++++++"),
+    row("POST", "annotations", "S+++3++", body={"text": "Out"}),
+    row("POST", "annotation_remove", "S4++3++", uid="@note"),
+    row("GET", "api_annotations", "S++++++"),
+    row("POST", "api_annotations", "S4++3++", body=_NOTE, json=True),
+    row("POST", "api_annotation_remove", "S4++3++", uid="@note"),
+)  # fmt: skip
