@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from finops import report_urls
+from finops import export_urls, report_urls
 from finops.api import platform as api_platform
 from finops.api import rates as api_rates
 from finops.views import (
@@ -44,6 +44,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="api_platform_costs",
     ),
     *report_urls.urlpatterns,
+    *export_urls.urlpatterns,
     path("costs/unrated/", rerating.unrated_usage, name="unrated"),
     path("costs/rerate/", rerating.rerate_usage, name="rerate"),
     path("costs/what-if/", what_if.what_if, name="what_if"),

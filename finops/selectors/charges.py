@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import groupby
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 
+from core.errors import NotFound
 from core.money import total
 from finops.chargeback import statement as kinds
 from finops.chargeback.months import bounds
@@ -21,6 +23,7 @@ from finops.exports.charges import Charge, Month, invoice
 from finops.exports.invoices import Unreconciled
 from finops.exports.skus import FIXED_UNIT
 from finops.exports.spread import Receiver, Used, spread
+from finops.exports.tabular import billed_amount
 from finops.exports.words import EXACT
 from finops.models import BillingPeriod, CostCentre, Statement
 from finops.selectors.billing import owned
@@ -65,6 +68,41 @@ class _Row(NamedTuple):
     rate: Decimal | None
     quantity: Decimal
     cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a month's export would hold."""
+
+    name: str
+    currency: str
+    zone: str
+    closed: bool
+    statements: int
+    billed: Decimal
+    unrated: int
+
+
+def period_of(month: date) -> BillingPeriod:
+    """A month that was opened. Raises NotFound."""
+    period = BillingPeriod.objects.filter(month=month).first()
+    if period is None:
+        raise NotFound("There is no such month: months are opened as they begin.")
+    return period
+
+
+def summary_of(month: date) -> Summary:
+    """A month in figures. Raises NotFound."""
+    period = period_of(month)
+    return Summary(
+        name=f"{month:%Y-%m}",
+        currency=period.currency,
+        zone=period.zone,
+        closed=not period.is_open,
+        statements=period.statements.count(),
+        billed=billed_amount(period.currency, period.billed),
+        unrated=period.unrated,
+    )
 
 
 @transaction.atomic

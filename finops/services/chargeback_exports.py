@@ -1,7 +1,8 @@
 """Chargeback taken along, as files and downloads; each one is on record."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
@@ -12,31 +13,45 @@ from django.http.response import HttpResponseBase
 from audit.actor import Actor
 from audit.services.record import record
 from core import pdf
-from core.errors import Invalid, NotFound
+from core.errors import Invalid
 from core.exports import Download, csv_lines
 from finops.chargeback import events
 from finops.exports import bundle, documents, printed, tabular, workbook
 from finops.exports.bundle import Content
 from finops.models import BillingPeriod, Statement
-from finops.selectors.charges import content_of, month_of
+from finops.selectors.charges import content_of, month_of, period_of
 from finops.selectors.statements import document_of
 from finops.services.billing import build, ensure_periods, statement_target, target_of
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A form that a month is to be had in."""
+
+    form: str
+    label: str
+    purpose: str
+
 
 FOCUS, FOCUS_12 = "focus", "focus-1.2"
 _VERSIONS = {FOCUS: "1.4", FOCUS_12: "1.2"}
 _CSV, _XLSX, _JSON, _PDF = "csv", "xlsx", "json", "pdf"
-LABELS: Mapping[str, str] = {
-    FOCUS: "FOCUS 1.4: Cost and Usage, Invoice Detail, Billing Period (zip)",
-    FOCUS_12: "FOCUS 1.2: Cost and Usage (zip)",
-    _XLSX: "Workbook: summary, lines, usage (XLSX)",
-    _CSV: "Lines of all statements (CSV)",
-    _JSON: "Statements with their digests (JSON)",
-    _PDF: "Statements to read and send (PDF)",
-}
-FORMS = tuple(LABELS)
+OFFERED = (
+    Offer(
+        FOCUS,
+        "FOCUS 1.4",
+        "FinOps tools: Cost and Usage, Invoice Detail and Billing Period, as a zip",
+    ),
+    Offer(FOCUS_12, "FOCUS 1.2", "Tools that read 1.2: Cost and Usage, as a zip"),
+    Offer(_XLSX, "Workbook", "Finance: sheets of the statements, lines and usage"),
+    Offer(_PDF, "PDF", "To read, sign and send: every statement with its lines"),
+    Offer(_CSV, "CSV of lines", "A ledger's import: a row for each line"),
+    Offer(_JSON, "JSON", "Programs: what each digest covers, to check it again"),
+)
+FORMS = tuple(one.form for one in OFFERED)
 # A statement alone: its usage by day is in the files of the month.
 STATEMENT_FORMS = (_PDF, _CSV, _JSON)
-_TYPES = {
+TYPES = {
     FOCUS: ("application/zip", "zip"),
     FOCUS_12: ("application/zip", "zip"),
     _CSV: ("text/csv; charset=utf-8", "csv"),
@@ -50,26 +65,19 @@ _TYPES = {
 _CHUNK = 1 << 16
 
 
-def _month(*, month: date, actor: Actor, at: datetime) -> BillingPeriod:
-    """A month; drafts that nobody built yet are built. Raises NotFound."""
-    ensure_periods(at=at)
-    period = BillingPeriod.objects.filter(month=month).first()
-    if period is None:
-        raise NotFound("There is no such month: months are opened as they begin.")
-    if period.built_at is None:
-        period = build(month=month, actor=actor, at=at)
-    return period
-
-
 def write_month(
     *, month: date, form: str, output: Path, actor: Actor, at: datetime
 ) -> Content:
     """Write a month to ``output``; FOCUS into a directory unless it ends in ``.zip``.
 
-    Raises Invalid, NotFound, Unreconciled; then there is no file, and no manifest.
+    Drafts that nobody has built yet are built first. Raises Invalid, NotFound,
+    Unreconciled; then there is no file, and no manifest.
     """
     _check(form, FORMS)
-    period = _month(month=month, actor=actor, at=at)
+    ensure_periods(at=at)
+    period = period_of(month)
+    if period.built_at is None:
+        period = build(month=month, actor=actor, at=at)
     content = content_of(period)
     if form in _VERSIONS and output.suffix != ".zip":
         bundle.write(content, output, version=_VERSIONS[form])
@@ -90,7 +98,9 @@ def download_month(
 ) -> HttpResponseBase:
     """A month as a download, streamed as it is read. Raises Invalid, NotFound."""
     _check(form, FORMS)
-    period = _month(month=month, actor=actor, at=at)
+    period = period_of(month)
+    if period.built_at is None:
+        raise Invalid(f"The drafts of {period} are not built yet: try again shortly.")
     content = content_of(period)
     _record_month(period, content, form, actor, at)
     name = f"chargeback-{content.month.name}"
@@ -161,7 +171,7 @@ def _workbook(content: Content) -> Iterator[bytes]:
 
 
 def _response(name: str, form: str, parts: Iterable[bytes]) -> HttpResponseBase:
-    kind, ending = _TYPES[form]
+    kind, ending = TYPES[form]
     headers = {"Content-Disposition": f'attachment; filename="{name}.{ending}"'}
     if isinstance(parts, list):
         return HttpResponse(b"".join(parts), content_type=kind, headers=headers)

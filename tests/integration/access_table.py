@@ -147,6 +147,8 @@ TABLE = (
     # Costs
     row("GET", "costs", "S++++++"),
     row("GET", "prices", "S++++++"),
+    row("GET", "chargeback_export", "S333444", month="1999-01"),
+    row("GET", "chargeback_file", "S333444", month="1999-01", form="csv"),
     row("GET", "rates", "S++++++"),
     row("GET", "rate_export", "S++++++"),
     row("POST", "rate_set", "S3333++", body=_RATE),
@@ -249,6 +251,7 @@ TABLE = (
     # REST API, as people with a session
     row("GET", "api_schema", "S++++++"),
     row("GET", "api_servers", "S++++++"),
+    row("GET", "api_chargeback_file", "S333444", month="1999-01", form="csv"),
     row("GET", "api_rates", "S++++++"),
     row("GET", "api_platform_costs", "S++++++"),
     row("GET", "api_tools", "S++++++"),
