@@ -1,4 +1,4 @@
-"""The ASGI application: Django, and the MCP endpoint beside it at /mcp."""
+"""The ASGI application: Django, and beside it MCP at /mcp and models at /v1."""
 
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -10,6 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django_application = get_asgi_application()
 
 from gateway.mcp_server.server import Endpoint  # noqa: E402 - needs the app registry
+from gateway.passthrough.app import PREFIX, ModelGateway  # noqa: E402 - the same
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -17,10 +18,11 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class Application:
-    """Routes /mcp to the MCP endpoint and everything else to Django."""
+    """Routes /mcp to the MCP endpoint, /v1 to models, everything else to Django."""
 
     def __init__(self) -> None:
         self._endpoint = Endpoint()
+        self._models = ModelGateway()
 
     async def __call__(
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send
@@ -29,6 +31,8 @@ class Application:
             await self._lifespan(receive, send)
         elif scope["type"] == "http" and scope["path"].rstrip("/") == "/mcp":
             await self._endpoint.app(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self._models(scope, receive, send)
         else:
             await django_application(scope, receive, send)  # type: ignore[arg-type]
 
@@ -37,6 +41,7 @@ class Application:
         async with self._endpoint.running():
             await send({"type": "lifespan.startup.complete"})
             await receive()
+        await self._models.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
 

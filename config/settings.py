@@ -199,6 +199,10 @@ CELERY_BEAT_SCHEDULE = {
     },
     "reconcile-budgets": {"task": "finops.reconcile_budgets", "schedule": 300.0},
     "watch-budgets": {"task": "finops.watch_budgets", "schedule": 60.0},
+    "settle-lost-model-calls": {
+        "task": "gateway.settle_lost_model_calls",
+        "schedule": 300.0,
+    },
     "note-uses": {"task": "gateway.note_uses", "schedule": 60.0},
     "settle-tasks": {"task": "finops.settle_tasks", "schedule": 300.0},
     "check-servers": {"task": "gateway.check_servers", "schedule": 60.0},

@@ -172,11 +172,8 @@ async def _answer(
 ) -> Answer:
     host = parts.hostname or ""
     port = parts.port or (443 if context else 80)
-    found = await asyncio.get_running_loop().getaddrinfo(
-        host, port, type=socket.SOCK_STREAM
-    )
     reader, writer = await asyncio.open_connection(
-        _checked([str(entry[4][0]) for entry in found], host, private),
+        await address_of(host, port, private=private),
         port,
         ssl=context,
         server_hostname=host if context else None,
@@ -193,6 +190,14 @@ async def _answer(
     if len(line) < 2 or not line[0].startswith(b"HTTP/1."):
         raise ValueError("the answer has no HTTP status")
     return Answer(int(line[1]))
+
+
+async def address_of(host: str, port: int, *, private: Sequence[str]) -> str:
+    """A checked address of the name. Raises NotDelivered, OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    )
+    return _checked([str(entry[4][0]) for entry in found], host, private)
 
 
 async def _whole(reader: asyncio.StreamReader) -> Answer:

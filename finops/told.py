@@ -76,8 +76,16 @@ def check(told: Told, *, at: datetime, days: int) -> None:
     _check_name("model", told.model, LONGEST_NAME)
     if told.asked_model:
         _check_name("model", told.asked_model, LONGEST_NAME)
-    rest = {"run": told.run, "task": told.task, "answer": told.answer}
-    for field, text in rest.items():
+    if told.answer:
+        _check_name("answer", told.answer, LONGEST_EVENT)
+    check_work(told)
+    _check_time(told.at, at, days)
+    _check_numbers(told.usage)
+
+
+def check_work(told: Told) -> None:
+    """Refuse names of work that cannot be. Raises Invalid."""
+    for field, text in (("run", told.run), ("task", told.task)):
         if text:
             _check_name(field, text, LONGEST_EVENT)
     if told.trace_id and not _TRACE.fullmatch(told.trace_id):
@@ -85,8 +93,6 @@ def check(told: Told, *, at: datetime, days: int) -> None:
             "Give the trace id as 32 lower-case hexadecimal digits, not all 0.",
             details={"field": "trace_id"},
         )
-    _check_time(told.at, at, days)
-    _check_numbers(told.usage)
 
 
 def _check_name(field: str, text: str, most: int) -> None:

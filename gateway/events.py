@@ -99,3 +99,36 @@ USAGE_REFUSED = kind(
     "{actor} reported usage for {target}, which is not of its team",
     "names",
 )
+MODEL_SERVER_ADDED = kind("model_server.added", "{actor} added model server {target}")
+MODEL_SERVER_CHANGED = kind(
+    "model_server.changed", "{actor} changed model server {target}", "secrets_replaced"
+)
+MODEL_SERVER_STATUS = kind(
+    "model_server.status", "{actor} set model server {target} to {status}"
+)
+MODEL_SERVER_TESTED = kind(
+    "model_server.tested", "{actor} tested model server {target}: {outcome}", "seconds"
+)
+MODEL_ASKED = kind(
+    "model.asked",
+    "{actor} asks {model} of {target}",
+    "request",
+    "stream",
+    "task",
+    "expected",
+)
+MODEL_ANSWERED = kind(
+    "model.answered",
+    "{model} of {target} for {actor}: {outcome}",
+    "request",
+    "status",
+    "seconds",
+    "input",
+    "output",
+    "known",
+    "cost",
+    "unrated",
+)
+MODEL_REFUSED = kind(
+    "model.refused", "{actor} was refused {model}: {reasons}", "code", "details"
+)

@@ -13,6 +13,7 @@ from gateway.models import Server
 from gateway.sandbox.errors import SandboxUnavailable
 from gateway.services import (
     execute,
+    model_calls,
     policy_replay,
     retention,
     sweep,
@@ -108,3 +109,9 @@ def _close(**_: object) -> None:
 worker_ready.connect(_warm)
 worker_shutdown.connect(_close)
 worker_process_shutdown.connect(_close)
+
+
+@shared_task(name="gateway.settle_lost_model_calls")
+def settle_lost_model_calls() -> None:
+    """End requests to models whose process died."""
+    model_calls.settle_lost(at=now())

@@ -15,6 +15,7 @@ RUNS_READ = "runs:read"
 AUDIT_READ = "audit:read"
 COSTS_READ = "costs:read"
 COSTS_WRITE = "costs:write"
+MODELS_USE = "models:use"
 POLICY_READ = "policy:read"
 POLICY_WRITE = "policy:write"
 ADMIN_TEAMS = "admin:teams"
@@ -28,6 +29,7 @@ EXPLAINED = (
     (CATALOG_READ, "Search the catalog and read signatures"),
     (COSTS_READ, "Read the team's costs through the REST API"),
     (COSTS_WRITE, "Report model usage of the team's work; price its usage anew"),
+    (MODELS_USE, "Ask models through Tollgate, at /v1/chat/completions"),
     (AUDIT_READ, "Read the team's audit events through the REST API"),
     (POLICY_READ, "Read rules, their versions and quotas; ask why a call is denied"),
     (POLICY_WRITE, "Draft and propose rules; set the team's quotas"),
@@ -35,7 +37,7 @@ EXPLAINED = (
     (ADMIN_KEYS, "Create and revoke the team's keys through the REST API"),
 )
 DEFAULT = ("tools:*", RUNS_EXECUTE, RUNS_READ, CATALOG_READ)
-AREAS = ("tools", "runs", "catalog", "audit", "costs", "policy", "admin")
+AREAS = ("tools", "runs", "catalog", "audit", "costs", "models", "policy", "admin")
 
 _SCOPE = re.compile(
     r"^(?P<area>[a-z]+):(?P<name>\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$"

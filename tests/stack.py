@@ -86,6 +86,7 @@ class Stack:
             "TOLLGATE_DATA_DIR": str(self.data_dir),
             "TOLLGATE_PORT": str(self.port),
             "TOLLGATE_SANDBOX_POOL": "2",
+            "TOLLGATE_WEBHOOK_PRIVATE_HOSTS": "127.0.0.1",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             **self.extra,

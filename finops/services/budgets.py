@@ -84,9 +84,9 @@ SELECT number FROM over
 _COUNT = """
 INSERT INTO finops_budgetuse AS u
   (budget_id, window_start, window_end, spent, held, corrections)
-SELECT budget, start, until, %(cost)s::numeric, 0, 0
-FROM unnest(%(budgets)s::bigint[], %(starts)s::timestamptz[],
-  %(ends)s::timestamptz[]) AS a (budget, start, until) ORDER BY budget, start
+SELECT budget, start, until, cost, 0, 0
+FROM unnest(%(budgets)s::bigint[], %(starts)s::timestamptz[], %(ends)s::timestamptz[],
+  %(costs)s::numeric[]) AS a (budget, start, until, cost) ORDER BY budget, start
 ON CONFLICT (budget_id, window_start) DO UPDATE SET spent = u.spent + excluded.spent
 """
 # A hold grows by what it lacks, and by as much again as it was where that can be had,
@@ -267,7 +267,8 @@ def _settle_later(holder: str, cost: Decimal, at: datetime) -> None:
         )
         use.held -= hold.amount
         use.save(update_fields=["held"])
-        _count(_in_window((cover,), at), cost)
+        found = _in_window((cover,), at)
+        _count(found, [cost] * len(found))
         hold.delete()
 
 
@@ -278,24 +279,33 @@ def spend(*, holder: str, cost: Decimal, at: datetime) -> None:
     """
     held = BudgetHold.objects.filter(holder=holder).values("budget_id")
     if cost and (covers := _read(Q(pk__in=held))):
-        _count(_in_window(covers, at), cost)
+        found = _in_window(covers, at)
+        _count(found, [cost] * len(found))
 
 
-def charge(*, payer: Payer, key: str, model: str, cost: Decimal, at: datetime) -> None:
-    """Count a cost that nothing was reserved for, such as usage that is reported late.
+def charge(costs: Iterable[tuple[Payer, str, Decimal, datetime]]) -> None:
+    """Count costs that nothing was reserved for, such as usage that is reported late.
 
-    Runs inside the transaction that books it, as its last lock; never refuses, since
-    the money is spent.
+    Each has its payer, model and the time at which it arose. Runs inside the
+    transaction that books them, as its last lock; never refuses, since the money is
+    spent.
     """
-    if cost:
-        found = covering(current_budgets(), payer=payer, key=key, model=model)
-        _count(_in_window(found, at), cost)
+    covers = current_budgets()
+    sums: dict[tuple[int, datetime], Decimal] = {}
+    places: dict[tuple[int, datetime], tuple[Cover, Window]] = {}
+    for payer, model, cost, at in costs:
+        covered = covering(covers, payer=payer, key=payer.key, model=model)
+        for cover, window in _in_window(covered, at):
+            place = (cover.id, window.start)
+            places[place] = (cover, window)
+            sums[place] = sums.get(place, Decimal(0)) + cost
+    _count(list(places.values()), list(sums.values()))
 
 
-def _count(found: Sequence[tuple[Cover, Window]], cost: Decimal) -> None:
+def _count(found: Sequence[tuple[Cover, Window]], costs: Sequence[Decimal]) -> None:
     if found:
         with prepared_cursor() as cursor:
-            cursor.execute(_COUNT, {**_places(found), "cost": cost})
+            cursor.execute(_COUNT, {**_places(found), "costs": list(costs)})
 
 
 def _in_window(covers: Iterable[Cover], at: datetime) -> list[tuple[Cover, Window]]:

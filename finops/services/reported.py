@@ -15,7 +15,7 @@ from finops import events
 from finops.model_usage import model_sku
 from finops.models import UsageEvent, UsageReport
 from finops.price_book import PriceBook
-from finops.services import task_facts
+from finops.services import budgets, task_facts
 from finops.services.metering import Booked, Payer, Usage, book
 from finops.services.prices import current_book
 from finops.told import Told
@@ -75,8 +75,10 @@ def report_all(
         runs={payer.run for payer in payers if payer.run},
         tasks={payer.task for payer in payers if payer.task},
     )
-    if booked or refused:
+    if source != UsageReport.Source.GATEWAY and (booked or refused):
         _record(reports, booked, source, actor, at, refused)
+    if source != UsageReport.Source.GATEWAY:
+        _charge(first, booked)
     # Of two in one batch with the same name, the second is the duplicate.
     return [
         booked.pop((one.payer.team, one.told.event), None)
@@ -167,6 +169,18 @@ def _priced_name(told: Told, prices: PriceBook) -> str:
         if name and prices.rate(sku, unit=UNIT, at=told.at):
             return name
     return told.model
+
+
+def _charge(
+    reports: Mapping[tuple[str, str], Report],
+    booked: Mapping[tuple[str, str], Booked],
+) -> None:
+    """Count the costs in the budgets; last, since others wait for the same rows."""
+    budgets.charge(
+        (reports[key].payer, reports[key].told.model, one.cost, reports[key].told.at)
+        for key, one in booked.items()
+        if one.cost
+    )
 
 
 def _record(

@@ -7,7 +7,7 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import cast
 from urllib.parse import urlsplit
@@ -24,6 +24,9 @@ MAX_HEADER_BYTES = 64 * 1024
 HIGH_WATER = 1024 * 1024
 
 
+Resolve = Callable[[str, int], Awaitable[str]]
+
+
 class ConnectFailed(Exception):
     """No connection: the request was certainly not sent."""
 
@@ -33,9 +36,13 @@ class ConnectionBroken(Exception):
 
 
 class HttpClient:
-    """Kept-alive connections to one origin; lives on one event loop."""
+    """Kept-alive connections to one origin; lives on one event loop.
 
-    def __init__(self, url: str) -> None:
+    ``resolve`` gives the address that is connected to for a host and a port.
+    """
+
+    def __init__(self, url: str, *, resolve: Resolve | None = None) -> None:
+        self._resolve = resolve
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         secure = parts.scheme == "https"
@@ -102,9 +109,12 @@ class HttpClient:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
+                host = self._host
+                if self._resolve is not None:
+                    host = await self._resolve(host, self._port)
                 _, channel = await loop.create_connection(
                     _Channel,
-                    self._host,
+                    host,
                     self._port,
                     ssl=self._tls,
                     server_hostname=self._host if self._tls else None,

@@ -87,10 +87,10 @@ class KeyGuard:
             return
         try:
             principal = await in_thread(
-                _authenticate,
+                authenticate,
                 text=key.strip(),
                 at=now(),
-                address=_address(scope),
+                address=address_of(scope),
                 request_id=new_id("req"),
                 trace_id=trace_id_of(
                     headers.get(b"traceparent", b"").decode("latin-1")
@@ -134,9 +134,10 @@ class KeyGuard:
         await self.app(scope, _again(body, receive), send)
 
 
-def _authenticate(
+def authenticate(
     *, text: str, at: datetime, address: str, request_id: str, trace_id: str
 ) -> Principal:
+    """Whose key it is. Raises KeyRefused."""
     personal = text.startswith(personal_keys.PREFIX)
     known = personal_keys.authenticate if personal else keys.authenticate
     return known(
@@ -150,7 +151,8 @@ def _session(headers: Mapping[bytes, bytes]) -> str:
     return named if named.isprintable() and len(named) <= _LONGEST_SESSION else ""
 
 
-def _address(scope: Scope) -> str:
+def address_of(scope: Scope) -> str:
+    """Where the request came from; empty where that is no address."""
     client = scope.get("client")
     try:
         return str(ipaddress.ip_address(client[0])) if client else ""

@@ -169,7 +169,21 @@ def _key_pays(principal: Principal, task: str) -> Payer:
         environment=principal.environment,
         principal=principal.id,
         task=task,
+        key=principal.key,
     )
+
+
+def payer_of_call(*, principal: Principal, told: Told, at: datetime) -> Payer:
+    """Who pays for an answer that is about to be asked for.
+
+    Raises NotFound for work of another team, on record.
+    """
+    found = _find([told], principal.team)
+    try:
+        return _payer(told, found, principal, at)
+    except NotFound:
+        _record_strangers([told], found, principal, at)
+        raise
 
 
 def _record_strangers(

@@ -187,7 +187,7 @@ def test_spend_agrees_with_the_ledger_while_runs_settle_and_others_only_book(
         )
         # Every third is booked by something that knows of no budget.
         if count % 3:
-            budgets.charge(payer=PAYER, key="", model="", cost=booked.cost, at=AT)
+            budgets.charge([(PAYER, "", booked.cost, AT)])
 
     assert all(_together(act, 128))
     reconcile(cover=cover, window=window, at=AT)

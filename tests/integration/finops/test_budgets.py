@@ -289,7 +289,7 @@ def test_spend_is_what_the_ledger_says() -> None:
     more = _book("more", 500)
     _book("theirs", 500, team="support")
     charged = _book("charged", 200)
-    budgets.charge(payer=_payer(), key="", model="", cost=charged, at=AT)
+    budgets.charge([(_payer(), "", charged, AT)])
     assert _use(budget)[0] == cost + charged
     assert reconcile_all(at=AT + HOUR) == 2
     assert _use(budget)[0] == cost + more + charged

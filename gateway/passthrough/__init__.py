@@ -1,0 +1,1 @@
+"""OpenAI-compatible way to the model servers that an administrator named."""
