@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('gateway', '0014_trace_of_runs'),
+        ('gateway', '0015_how_tasks_are_known'),
     ]
 
     operations = [
