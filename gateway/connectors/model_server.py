@@ -1,12 +1,10 @@
 """Connections from the web process to model servers, to checked addresses only."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import urlsplit
-
-from django.conf import settings
 
 from core.errors import TollgateError
 from core.outgoing import NotDelivered, address_of, check_url
@@ -77,9 +75,13 @@ class Answer:
 
 
 class Upstreams:
-    """Kept-alive connections by origin; lives on one event loop."""
+    """Kept-alive connections by origin; lives on one event loop.
 
-    def __init__(self) -> None:
+    ``private`` are the hosts and networks inside the perimeter that may be reached.
+    """
+
+    def __init__(self, *, private: Sequence[str]) -> None:
+        self._private = tuple(private)
         self._clients: dict[tuple[str, str], HttpClient] = {}
 
     async def send(
@@ -89,9 +91,8 @@ class Upstreams:
 
         Raises UpstreamAway, UpstreamSlow.
         """
-        private = settings.WEBHOOK_PRIVATE_HOSTS
         try:
-            parts = check_url(place.url, private=private)
+            parts = check_url(place.url, private=self._private)
         except TollgateError as error:
             raise UpstreamAway(error.message) from error
         headers = {
@@ -133,13 +134,9 @@ class Upstreams:
             if len(self._clients) >= _MOST_CLIENTS:
                 # Only origins that are no longer configured are so many.
                 self._clients.pop(next(iter(self._clients)))
-            resolve = partial(_resolve, private=tuple(settings.WEBHOOK_PRIVATE_HOSTS))
+            resolve = partial(address_of, private=self._private)
             self._clients[origin] = HttpClient(url, resolve=resolve)
         return self._clients[origin]
-
-
-async def _resolve(host: str, port: int, *, private: tuple[str, ...]) -> str:
-    return await address_of(host, port, private=private)
 
 
 def _slow(seconds: float) -> UpstreamSlow:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from core.clock import now
 from core.errors import Denied, NotFound, TollgateError
@@ -65,7 +66,7 @@ class ModelGateway:
     """Routes requests of OpenAI's protocol to the model servers."""
 
     def __init__(self) -> None:
-        self._upstreams = Upstreams()
+        self._upstreams = Upstreams(private=settings.WEBHOOK_PRIVATE_HOSTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -164,7 +164,7 @@ def target_of(server: ModelServer) -> Target:
 
 
 async def _ask(place: Place) -> Tested:
-    upstreams = Upstreams()
+    upstreams = Upstreams(private=settings.WEBHOOK_PRIVATE_HOSTS)
     began = time.monotonic()
     try:
         answer = await upstreams.send(place, "GET", "/models")
