@@ -198,6 +198,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
     },
     "reconcile-budgets": {"task": "finops.reconcile_budgets", "schedule": 300.0},
+    "forecast-budgets": {"task": "finops.forecast_budgets", "schedule": 3600.0},
     "watch-budgets": {"task": "finops.watch_budgets", "schedule": 60.0},
     "settle-lost-model-calls": {
         "task": "gateway.settle_lost_model_calls",

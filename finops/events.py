@@ -54,6 +54,9 @@ BUDGET_SET = kind(
     "{actor} set the budget {target} to {amount} ({scope}): {reason}",
     "version",
 )
+BUDGET_ALERTED = kind(
+    "budget.alerted", "The budget {target}: {text}", "kind", "about", "messages"
+)
 BUDGET_REMOVED = kind(
     "budget.removed",
     "{actor} removed the budget {target}: {reason}",

@@ -5,6 +5,7 @@ from celery import shared_task
 from core.clock import now
 from finops.services import (
     billing,
+    budget_alerts,
     budget_spend,
     budgets,
     ledger_months,
@@ -26,8 +27,15 @@ def reconcile_budgets() -> None:
 
 @shared_task(name="finops.watch_budgets")
 def watch_budgets() -> None:
-    """Give back what nobody can be using any more."""
+    """Give back what nobody can be using any more, and tell of what needs a look."""
     budgets.release_expired(at=now())
+    budget_alerts.watch_all(at=now())
+
+
+@shared_task(name="finops.forecast_budgets")
+def forecast_budgets() -> None:
+    """Forecast each window's end, and tell of unusual days."""
+    budget_alerts.forecast_all(at=now())
 
 
 @shared_task(name="finops.make_partitions")

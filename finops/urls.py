@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from finops import export_urls, report_urls
 from finops.api import platform as api_platform
 from finops.api import rates as api_rates
+from finops.budget_urls import urlpatterns as budget_urls
 from finops.views import (
     costs,
     movers,
@@ -17,6 +18,7 @@ from finops.views import (
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    *budget_urls,
     path("costs/", costs.costs, name="costs"),
     path("costs/movers/", movers.cost_movers_page, name="cost_movers"),
     path("costs/prices/", prices.prices, name="prices"),

@@ -89,7 +89,7 @@ MAPPINGS: dict[str, Mapping] = {
     **_entities("project", created=_CREATE),
     **_entities("environment", created=_CREATE),
     **_entities("quota", set=_UPDATE, removed=_DELETE),
-    **_entities("budget", set=_UPDATE, removed=_DELETE),
+    **_entities("budget", set=_UPDATE, removed=_DELETE, alerted=OTHER),
     **_entities("price", set=_UPDATE, ended=_UPDATE),
     **_entities("prices", brought_in=_UPDATE),
     **_entities("exchange_rate", set=_UPDATE),

@@ -136,6 +136,7 @@ class BudgetUse(models.Model):
 
     ``spent`` is what the ledger says: ``corrections`` counts how often it had to be
     brought there. ``limit`` is the hard stop that applied last; null: none.
+    ``forecast`` is what it will be at its end, or ``forecast_note`` why nobody knows.
     """
 
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="uses")
@@ -145,6 +146,11 @@ class BudgetUse(models.Model):
     held = models.DecimalField(max_digits=28, decimal_places=12, db_default=0)
     limit = models.DecimalField(max_digits=28, decimal_places=12, null=True)
     corrections = models.PositiveIntegerField(db_default=0)
+    forecast = models.DecimalField(max_digits=28, decimal_places=12, null=True)
+    forecast_low = models.DecimalField(max_digits=28, decimal_places=12, null=True)
+    forecast_high = models.DecimalField(max_digits=28, decimal_places=12, null=True)
+    forecast_note = models.CharField(max_length=100, blank=True, db_default="")
+    forecast_at = models.DateTimeField(null=True)
     reconciled_at = models.DateTimeField(null=True)
 
     class Meta:

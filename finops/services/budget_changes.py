@@ -14,6 +14,7 @@ from audit.registry import EventKind
 from audit.services.record import record
 from core.errors import Invalid, NotFound
 from core.ids import new_id
+from core.jobs import enqueue
 from core.models import raise_revision
 from core.money import show
 from core.reasons import reason_given
@@ -222,6 +223,7 @@ def _keep(
     budget.expected = expect(cover=cover, at=at)
     if window := cover.calendar.at(at):
         reconcile(cover=cover, window=window, at=at)
+    enqueue("finops.forecast_budgets", swept=True)
 
 
 def _check_scope(scope: Scope) -> None:

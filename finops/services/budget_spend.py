@@ -1,6 +1,7 @@
 """Brings what budgets count to what the ledger says, and what a run is expected to."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from django.db import connection
 from finops.budgeting.terms import EXPECTED_SHARE, LEAST_RESERVED, Cover
 from finops.budgeting.windows import Window
 from finops.models import Budget, BudgetUse
+from finops.selectors.budget_days import named, scope_of
 from finops.services.budgets import current_budgets
 
 LATE = timedelta(days=35)
@@ -46,11 +48,9 @@ SELECT count(*), percentile_cont(0.95) WITHIN GROUP (ORDER BY cost) FROM (
   WHERE f.ended_at >= %(since)s AND f.currency = %(currency)s {scope}
   ORDER BY f.ended_at DESC LIMIT %(most)s) AS recent
 """
-_TERMS = {
-    "team": "AND {t}.team = %(team)s",
-    "project": "AND {t}.project = %(project)s",
-    "model": "AND {t}.model = %(model)s",
-}
+
+_BY_KEY = """AND EXISTS (
+  SELECT FROM finops_usageevent u WHERE u.run = f.run AND u.key = %(key)s)"""
 
 
 def reconcile(*, cover: Cover, window: Window, at: datetime) -> Decimal:
@@ -60,7 +60,7 @@ def reconcile(*, cover: Cover, window: Window, at: datetime) -> Decimal:
         "start": window.start,
         "end": window.end,
         "currency": settings.CURRENCY,
-        **_named(cover),
+        **named(cover),
     }
     with connection.cursor() as cursor:
         cursor.execute(_MAKE, values)
@@ -106,7 +106,7 @@ def expect(*, cover: Cover, at: datetime) -> Decimal:
         "since": at - RECENT,
         "currency": settings.CURRENCY,
         "most": _MOST_RUNS,
-        **_named(cover),
+        **named(cover),
     }
     with connection.cursor() as cursor:
         cursor.execute(_COSTS.replace("{scope}", _runs_of(cover)), values)
@@ -121,29 +121,7 @@ def expect(*, cover: Cover, at: datetime) -> Decimal:
     return expected
 
 
-def scope_of(cover: Cover, table: str) -> str:
-    """Conditions on the ledger, whose parameters are the cover's own words."""
-    terms = [text for name, text in _TERMS.items() if getattr(cover, name)]
-    if cover.key:
-        terms.append("AND {t}.key = %(key)s")
-    return " ".join(terms).replace("{t}", table)
-
-
 def _runs_of(cover: Cover) -> str:
     """Conditions on run facts; a key's runs are found by their usage."""
-    terms = [text for name, text in _TERMS.items() if getattr(cover, name)]
-    if cover.key:
-        terms.append(
-            "AND EXISTS (SELECT FROM finops_usageevent u "
-            "WHERE u.run = {t}.run AND u.key = %(key)s)"
-        )
-    return " ".join(terms).replace("{t}", "f")
-
-
-def _named(cover: Cover) -> dict[str, str]:
-    return {
-        "team": cover.team,
-        "project": cover.project,
-        "key": cover.key,
-        "model": cover.model,
-    }
+    terms = scope_of(replace(cover, key=""), "f")
+    return f"{terms} {_BY_KEY}" if cover.key else terms

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from audit.selectors import denials
 from finops.models import RunFact
+from finops.selectors.budgets import pressing
 from finops.selectors.prices import unrated
 from finops.selectors.scope import Scope
 from gateway.models import Run, Server, Tool
@@ -57,7 +58,7 @@ class Step:
 def todo(access: Access, *, at: datetime) -> tuple[Todo, ...]:
     """What waits for this person, the urgent first; nothing that is done."""
     found = [*_decisions(access, at), *_servers(access), *_failed(access, at)]
-    found += [*_quotas(access, at), *_denied(access, at)]
+    found += [*_quotas(access, at), *_budgets(access, at), *_denied(access, at)]
     found += [*_effects(access), *_unrated(access, at)]
     return tuple(item for item in found if item.count)
 
@@ -102,6 +103,14 @@ def _quotas(access: Access, at: datetime) -> Iterator[Todo]:
         count = tight(access, at=at)
         text = _plural(count, "quota is near its limit", "quotas near their limit")
         yield Todo(count, text, f"{reverse('quotas')}?state=near", urgent=True)
+
+
+def _budgets(access: Access, at: datetime) -> Iterator[Todo]:
+    """Budgets that are stopped, used up or near it in their present window."""
+    if access.may(COSTS_READ):
+        count = pressing(access, at=at)
+        text = _plural(count, "budget needs a look", "budgets need a look")
+        yield Todo(count, text, f"{reverse('budgets')}?state=pressing", urgent=True)
 
 
 def _denied(access: Access, at: datetime) -> Iterator[Todo]:

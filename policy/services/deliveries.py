@@ -170,6 +170,8 @@ def words_of(message: Notification) -> tuple[str, str]:
         "approval.decided": f"Approval {data.get('state', '')}",
         "approval.expired": "Approval expired",
     }.get(message.event)
+    if heading is None and "title" in data:
+        return f"Tollgate: {data['title']}", f"{data['text']}\n\n{data['url']}\n"
     if heading is None:
         return "Tollgate: test", "This channel works. Nothing else is asked of you.\n"
     lines = [

@@ -1,6 +1,6 @@
-"""Writes who is to be told of an approval; sending comes after the commit."""
+"""Writes who is to be told of something; sending comes after the commit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,12 +18,14 @@ REQUESTED = "approval.requested"
 ESCALATED = "approval.escalated"
 DECIDED = "approval.decided"
 EXPIRED = "approval.expired"
+BUDGET = "budget.alert"
 TEST = "test"
 EVENTS = {
     REQUESTED: "A call asks for an approval",
     ESCALATED: "Nobody decided in time, and further people are asked",
     DECIDED: "It was approved or rejected",
     EXPIRED: "It expired",
+    BUDGET: "A budget needs a look: threshold, hard stop, forecast, unusual day",
 }
 # What asks somebody to act; nobody needs it once there is nothing left to do.
 ASKING = (REQUESTED, ESCALATED)
@@ -67,6 +69,77 @@ def announce(
             ignore_conflicts=True,
         )
         enqueue("policy.deliver_notifications", swept=True, channel=channel.pk)
+
+
+def tell(
+    event: str,
+    *,
+    title: str,
+    text: str,
+    path: str,
+    data: Mapping[str, Any],
+    audiences: Sequence[Audience],
+    at: datetime,
+    team: str = "",
+    about: str = "",
+    chosen: Iterable[NotificationChannel] = (),
+) -> int:
+    """Write what is no request: for the channels that want the event, and the chosen.
+
+    Runs in the transaction of what it tells of, which happens once. An e-mail without
+    fixed addresses goes to the people of ``audiences``; how many messages.
+    """
+    meant = Q(audience_kind="")
+    for one in audiences:
+        meant |= Q(audience_kind=one.kind, audience_name=one.name)
+    wanting = NotificationChannel.objects.filter(
+        meant,
+        Q(team=None) | Q(team__slug=team),
+        enabled=True,
+        events__contains=[event],
+    )
+    channels = {one.pk: one for one in [*wanting.order_by("pk"), *chosen]}
+    url = settings.PUBLIC_URL.rstrip("/") + path
+    payload = {
+        "type": event,
+        "timestamp": at.isoformat(),
+        "data": {**data, "title": title, "text": text, "url": url, "team": team},
+    }
+    written = []
+    for channel in channels.values():
+        if not channel.enabled:
+            continue
+        for recipient in _receivers(channel, audiences, team):
+            written.append(
+                Notification(
+                    uid=new_id("msg", characters=18),
+                    channel=channel,
+                    event=event,
+                    about=about,
+                    recipient=recipient,
+                    payload=payload,
+                    next_at=at,
+                    created_at=at,
+                )
+            )
+        enqueue("policy.deliver_notifications", swept=True, channel=channel.pk)
+    Notification.objects.bulk_create(written)
+    return len(written)
+
+
+def _receivers(
+    channel: NotificationChannel, audiences: Sequence[Audience], team: str
+) -> list[str]:
+    if channel.kind == NotificationChannel.Kind.WEBHOOK:
+        return [""]
+    if channel.recipients:
+        return list(channel.recipients)
+    own = channel.audience
+    found: dict[str, None] = {}
+    for audience in [own] if own else audiences:
+        people = people_in(audience, team=team).exclude(email="").order_by("pk")
+        found |= dict.fromkeys(people.values_list("email", flat=True)[:_MOST_PEOPLE])
+    return list(found)
 
 
 def _channels(

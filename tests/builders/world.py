@@ -8,6 +8,7 @@ from core.clock import now
 from gateway.services import policy_replay
 from policy.models import Membership, Quota, SandboxPolicy
 from tests.builders.audit import make_event, make_view, seal_events
+from tests.builders.budgets import make_budget
 from tests.builders.catalog import make_grant, make_server, make_tool
 from tests.builders.holds import (
     make_approval,
@@ -53,6 +54,7 @@ def make_world() -> dict[str, Any]:
         "membership": Membership.objects.get(user=cast.member).pk,
         "person": cast.member.pk,
         "quota": quota.pk,
+        "budget": make_budget("10", team=cast.team).uid,
         "tool": tool.pk,
         "draft": draft.uid,
         "replay": policy_replay.ask(

@@ -24,6 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from finops.models import Budget
 from gateway.models import Run, Task, ToolCall
 from policy import scopes
 from policy.models import (
@@ -39,6 +40,7 @@ from policy.models import (
     User,
 )
 from tests.builders.audit import AGENT, make_event
+from tests.builders.budgets import make_budget
 from tests.builders.holds import make_approval, make_held_run, make_unknown
 from tests.builders.identity import (
     make_account,
@@ -106,6 +108,7 @@ def make_tenant(slug: str, shared: Mapping[str, Any]) -> Tenant:
             "quota": Quota.objects.create(
                 team=team, metric="runs", window="month", limit=900
             ).pk,
+            "budget": make_budget("90", name=f"{mark} budget", team=team).uid,
             "approval": _held(slug).uid,
             "unknown": make_unknown(
                 make_held_run(team=slug, status="awaiting_outcome"),
@@ -135,6 +138,7 @@ def rows_of(slug: str) -> dict[str, list[Any]]:
         ApiKey.objects.filter(service_account__team__slug=slug),
         PersonalKey.objects.filter(user__teams__slug=slug),
         Quota.objects.filter(team__slug=slug),
+        Budget.objects.filter(team__slug=slug),
         SandboxPolicy.objects.filter(team__slug=slug),
         GroupObjectPermission.objects.filter(group),
         Task.objects.filter(team=slug),

@@ -27,6 +27,7 @@ EVERYDAY = frozenset(
         "audit.verified",
         "audit.view_removed",
         "audit.view_saved",
+        "budget.alerted",
         "call.ended",
         "call.intended",
         "call.looked_up",
