@@ -75,13 +75,9 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
     (
         "Costs",
         (
-<<<<<<< HEAD
             Place("Reports", "reports", "chart-bar", "i", can.COSTS_READ),
             Place("Explorer", "costs", "report-money", "c", can.COSTS_READ),
-=======
-            Place("Reports", "costs", "report-money", "c", can.COSTS_READ),
-            Place("Budgets", "budgets", "gauge", "i", can.COSTS_READ),
->>>>>>> f4ba2f0 (Show budgets, forecast them and tell people)
+            Place("Budgets", "budgets", "gauge", "6", can.COSTS_READ),
             Place("Prices", "prices", "receipt-2", "b", can.COSTS_READ),
             Place("Platform costs", "platform_costs", "server", "5", can.COSTS_READ),
             Place("Exchange rates", "rates", "receipt-2", "4", can.COSTS_READ),

@@ -74,7 +74,7 @@ class BudgetSerializer(serializers.Serializer[Any]):
     version = serializers.IntegerField(source="budget.version")
 
 
-class TermsSerializer(serializers.Serializer[Any]):
+class BudgetTermsSerializer(serializers.Serializer[Any]):
     """Other terms; what is not given stays as it is."""
 
     name = serializers.CharField(max_length=100, required=False)
@@ -95,7 +95,7 @@ class TermsSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=400)
 
 
-class BudgetRequestSerializer(TermsSerializer):
+class BudgetRequestSerializer(BudgetTermsSerializer):
     """A new budget; ``project`` is team/project, ``key`` a key's prefix.
 
     Without ``first_day`` its windows are months.
@@ -112,7 +112,7 @@ class BudgetRequestSerializer(TermsSerializer):
     every_days = serializers.IntegerField(required=False, allow_null=True)
 
 
-class RemovalSerializer(serializers.Serializer[Any]):
+class BudgetRemovalSerializer(serializers.Serializer[Any]):
     """Why a budget goes."""
 
     reason = serializers.CharField(max_length=400)
@@ -197,11 +197,11 @@ class BudgetChange(APIView):
     required_scope = ""
     capability = COSTS_ADMIN
 
-    @extend_schema(request=TermsSerializer, responses=BudgetSerializer)
+    @extend_schema(request=BudgetTermsSerializer, responses=BudgetSerializer)
     def post(self, request: ApiRequest, uid: str) -> Response:
         """In force at once; scope and days stay, and what is not sent."""
         budget = selectors.budget_for(request.rights, uid, COSTS_ADMIN)
-        wanted = TermsSerializer(data=request.data)
+        wanted = BudgetTermsSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         changed = budget_changes.change_budget(
             uid=budget.uid,
@@ -220,11 +220,11 @@ class BudgetRemove(APIView):
     required_scope = ""
     capability = COSTS_ADMIN
 
-    @extend_schema(request=RemovalSerializer, responses={204: None})
+    @extend_schema(request=BudgetRemovalSerializer, responses={204: None})
     def post(self, request: ApiRequest, uid: str) -> Response:
         """Remove it, with the reason for the trail; its history stays."""
         budget = selectors.budget_for(request.rights, uid, COSTS_ADMIN)
-        wanted = RemovalSerializer(data=request.data)
+        wanted = BudgetRemovalSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         budget_changes.remove_budget(
             uid=budget.uid, **wanted.validated_data, actor=acting(request), at=now()

@@ -17,6 +17,7 @@ For a new page, add a line. ``body=`` is what is posted, ``json=True`` sends it 
 
 from typing import Any
 
+from tests.integration.access_budgets import BUDGETS
 from tests.integration.access_reports import REPORTS
 from tests.integration.access_row import CAST as CAST
 from tests.integration.access_row import Row as Row
@@ -35,8 +36,6 @@ _TEAM = {"name": "A", "slug": "a", "cost_centre": "C"}
 _ROLE = {"username": "mallory", "role": "admin"}
 _NAMED = {"name": "A", "slug": "a"}
 _QUOTA = {"metric": "runs", "window": "day", "limit": "1", "reason": "r"}
-_TERMS = {"name": "B", "amount": "5", "reason": "r"}
-_BUDGET = {**_TERMS, "period": "month"}
 _LIMIT = {"limit": "2", "reason": "r"}
 _PERSON = {"username": "zoe", "password": "long-and-odd-7"}
 _PLACE = {"name": "E", "slug": "e", "position": "1"}
@@ -148,15 +147,6 @@ TABLE = (
     row("POST", "draft_rule_remove", "S33333+", uid="@draft", rule="no"),
     # Costs
     row("GET", "costs", "S++++++"),
-    row("GET", "cost_movers", "S++++++"),
-    row("GET", "budgets", "S++++++"),
-    row("GET", "budget_add", "S3333++"),
-    row("POST", "budget_add", "S3333++", body=_BUDGET),
-    row("GET", "budget", "S4+++++", uid="@budget"),
-    row("GET", "budget_change", "S3333++", uid="@budget"),
-    row("POST", "budget_change", "S3333++", uid="@budget", body=_TERMS),
-    row("GET", "budget_remove", "S3333++", uid="@budget"),
-    row("POST", "budget_remove", "S3333++", uid="@budget", body=_WHY),
     row("GET", "prices", "S++++++"),
     row("GET", "chargeback_export", "S333444", month="1999-01"),
     row("GET", "chargeback_file", "S333444", month="1999-01", form="csv"),
@@ -265,11 +255,6 @@ TABLE = (
     row("GET", "api_chargeback_file", "S333444", month="1999-01", form="csv"),
     row("GET", "api_rates", "S++++++"),
     row("GET", "api_platform_costs", "S++++++"),
-    row("GET", "api_budgets", "S++++++"),
-    row("GET", "api_budget", "S4+++++", uid="@budget"),
-    row("POST", "api_budget_set", "S3333++", body=_TERMS, json=True),
-    row("POST", "api_budget_change", "S3333++", uid="@budget", body=_TERMS, json=True),
-    row("POST", "api_budget_remove", "S3333++", uid="@budget", body=_WHY, json=True),
     row("GET", "api_tools", "S++++++"),
     row("GET", "api_tool", "S++++++", **_TOOL),
     row("GET", "api_runs", "S++++++"),
@@ -381,5 +366,6 @@ TABLE = (
     row("GET", "api_checkpoints", "S333+3+"),
     row("GET", "api_consistency", "S333+3+", query="first=1&second=2"),
     row("GET", "api_evidence", "S333+3+"),
+    *BUDGETS,
     *REPORTS,
 )  # fmt: skip
