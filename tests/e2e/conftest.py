@@ -18,12 +18,14 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from audit.models import Event
 from core.clock import now
+from finops.chargeback.months import month_at
 from finops.headline_kinds import KINDS
 from finops.services.prices import ensure_default_prices
 from gateway.selectors.audit_reports import REPORTS
 from policy.routing import DEFAULT, Audience, Route
 from policy.services import drafts
 from tests.builders.catalog import make_grant, make_server, make_tool, make_version
+from tests.builders.chargeback import make_built
 from tests.builders.finops import make_metered_run
 from tests.builders.holds import make_approval, make_group
 from tests.builders.identity import (
@@ -176,6 +178,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         sink = make_sink("file", name="off-site copy", file="sights.jsonl")
         asked = [*_approvals(people), *_channel(people), *_policy(people)]
         asked += _reports()
+        asked += _exports()
         event = Event.objects.order_by("-pk").first()
     assert event is not None
     return (
@@ -228,6 +231,13 @@ def _reports() -> tuple[str, ...]:
         "/reports/annotations/",
         *(f"/reports/{slug}/?by=team" for slug in KINDS),
     )
+
+
+def _exports() -> tuple[str, ...]:
+    """The month as it stands, to take along."""
+    month = month_at(now(), settings.REPORT_TIME_ZONE)
+    make_built(month, at=now())
+    return (f"/chargeback/{month:%Y-%m}/export/",)
 
 
 def _approvals(people: Cast) -> tuple[str, ...]:

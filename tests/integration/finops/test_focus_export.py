@@ -17,6 +17,8 @@ from finops.exports.reconcile import differences
 from finops.models import BillingPeriod, StatementLine
 from finops.selectors.charges import content_of
 from finops.services import adjustments, closing, rerating
+from finops.services.fx import set_rate
+from finops.services.metering import Payer, Usage, book
 from tests.builders.chargeback import (
     AFTER_NOVEMBER,
     AFTER_OCTOBER,
@@ -203,3 +205,36 @@ def test_days_are_those_of_the_zone(
     assert rows[0]["ChargePeriodStart"] == f"{start:%Y-%m-%dT%H:%M:%SZ}"
     assert rows[-1]["ChargePeriodEnd"] == f"{end:%Y-%m-%dT%H:%M:%SZ}"
     assert {row["BillingPeriodEnd"] for row in rows} == {f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+
+
+def test_prices_in_another_currency_are_told_at_the_rate_of_the_month(
+    tmp_path: Path,
+) -> None:
+    set_rate(
+        month=OCTOBER,
+        currency="EUR",
+        rate=Decimal("1.1"),
+        source="ECB",
+        reason="the month's rate",
+        actor=CONTROLLER,
+        at=AFTER_OCTOBER,
+    )
+    make_price(MODEL, "0.000003333333", currency="EUR")
+    book(
+        payer=Payer("sales", "CC-sales", "default", "prod", "sa:sales/agent"),
+        usages=[
+            Usage(
+                *("u1", "model_tokens", MODEL, "Tokens", Decimal(7), "reported"),
+                token_kind="input",
+            )
+        ],
+        at=IN_OCTOBER,
+    )
+
+    assert exported(make_closed(), tmp_path) == []
+
+    row = read(tmp_path, COST_AND_USAGE)[0]
+    assert row["ListUnitPrice"] == "3.6666663"
+    assert row["ListCost"] == "0.0000256666641"
+    assert row["BilledCost"] == "0.000025666664"
+    assert row["BillingCurrency"] == "USD"
