@@ -41,6 +41,7 @@ _PERSON = {"username": "zoe", "password": "long-and-odd-7"}
 _PLACE = {"name": "E", "slug": "e", "position": "1"}
 _RATE = {"month": "2026-10", "currency": "EUR", "rate": "1.1", "reason": "ECB"}
 _WHY = {"reason": "r"}
+_ENDED = {"last": "2026-11", **_WHY}
 _RULE = {"id": "yes", "effect": "deny", "mode": "enforce"}
 _APPROVE = {"verdict": "approve", "reason": "r"}
 _HAPPENED = {"resolution": "happened", "reason": "r"}
@@ -156,7 +157,7 @@ TABLE = (
     row("GET", "platform_costs", "S++++++"),
     row("GET", "platform_cost_export", "S++++++"),
     row("POST", "platform_cost_set", "S3333++", body=_RATE),
-    row("POST", "platform_cost_end", "S333344", pk=1, body={"last": "2026-11", **_WHY}),
+    row("POST", "platform_cost_end", "S333344", pk=999_999, body=_ENDED),
     row("GET", "price_import", "S3333++"),
     row("POST", "price_import", "S3333++", body={"text": "sku"}),
     row("GET", "price_export", "S++++++"),

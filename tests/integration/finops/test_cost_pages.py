@@ -264,7 +264,7 @@ def test_others_may_not_set_prices_and_nothing_changes(cast: Cast, role: str) ->
         ({"amount": "0.0000000000001"}, "12 decimal places"),
         ({"sku": "tokens"}, "is no SKU"),
         ({"reason": ""}, "required"),
-        ({"unit": "Hours"}, "valid choice"),
+        ({"unit": ""}, "required"),
         ({"valid_from": "soon"}, "valid date"),
     ],
 )

@@ -137,6 +137,10 @@ def test_every_kind_of_event_is_privileged_or_known_to_be_everyday() -> None:
         "audit.view_removed",
         "policy.draft_created",
         "tool.removed",
+        "annotation.removed",
+        "report_view.removed",
+        "report_schedule.created",
+        "report_schedule.removed",
     }
     assert {area_of(name) for name in privileged()} <= set(AREAS)
 
