@@ -205,6 +205,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
     },
     "note-uses": {"task": "gateway.note_uses", "schedule": 60.0},
+    "send-reports": {"task": "finops.send_reports", "schedule": 30.0},
     "settle-tasks": {"task": "finops.settle_tasks", "schedule": 300.0},
     "check-servers": {"task": "gateway.check_servers", "schedule": 60.0},
     "verify-new": {"task": "audit.verify", "schedule": 600.0},

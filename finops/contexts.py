@@ -11,6 +11,7 @@ from core.money import places, show
 from core.period import Period, custom
 from finops.compare import NEITHER, Delta, relative
 from finops.figures import Figure, Stack, stacked_bars
+from finops.forms import PeriodFilter
 from finops.labels import LABELS, group_label, group_query, report_url, runs_url
 from finops.selectors.breakdown import Breakdown, Group, by_time, totals_by_time
 from finops.selectors.scope import Scope
@@ -111,6 +112,20 @@ def group_urls(
 def query(chosen: Mapping[str, str]) -> str:
     """The filters in force as an address has them."""
     return urlencode({name: value for name, value in chosen.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What the form that keeps a report gets."""
+
+    page: str
+    query: str
+    teams: Sequence[tuple[str, str]]
+
+
+def saved(form: PeriodFilter, page: str, chosen: Mapping[str, str]) -> Saved:
+    """The report of a form, and the teams that it can be shared with."""
+    return Saved(page, query(chosen), form.team_choices)
 
 
 def decimals(report: Breakdown) -> int:

@@ -67,10 +67,11 @@ class PeriodFilter(forms.Form):
         super().__init__(data, auto_id="filter_%s")
         self.zone = zone
         self.teams = access.teams_for(capability)
+        self.team_choices = self._teams()
         for name in self.kept_hidden:
             self.fields[name].widget = forms.HiddenInput()
         for name, choices in (
-            ("team", self._teams()),
+            ("team", self.team_choices),
             ("project", self._projects()),
             ("environment", self._environments()),
         ):

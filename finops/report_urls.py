@@ -4,7 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from finops.api import annotations as api_annotations
 from finops.api import reports as api_reports
-from finops.views import annotations, reports
+from finops.views import annotations, reports, schedules
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/", reports.reports, name="reports"),
@@ -13,6 +13,28 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "reports/annotations/<slug:uid>/remove/",
         annotations.annotation_remove,
         name="annotation_remove",
+    ),
+    path("reports/save/", schedules.report_save, name="report_save"),
+    path(
+        "reports/saved/<slug:uid>/remove/",
+        schedules.report_remove,
+        name="report_remove",
+    ),
+    path("reports/schedules/", schedules.schedules, name="report_schedules"),
+    path(
+        "reports/schedules/<slug:uid>/remove/",
+        schedules.schedule_remove,
+        name="schedule_remove",
+    ),
+    path(
+        "reports/schedules/<slug:uid>/resume/",
+        schedules.schedule_resume,
+        name="schedule_resume",
+    ),
+    path(
+        "reports/unsubscribe/<str:token>/",
+        schedules.report_unsubscribe,
+        name="report_unsubscribe",
     ),
     path("reports/<slug:slug>/", reports.report, name="report"),
     path(

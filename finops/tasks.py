@@ -9,6 +9,7 @@ from finops.services import (
     budget_spend,
     budgets,
     ledger_months,
+    report_mails,
     task_facts,
 )
 
@@ -48,3 +49,9 @@ def make_partitions() -> None:
 def settle_tasks() -> None:
     """Count tasks as abandoned whose last run failed long ago."""
     task_facts.settle_abandoned(at=now())
+
+
+@shared_task(name="finops.send_reports")
+def send_reports() -> None:
+    """Write the reports that are due, and send what waits."""
+    report_mails.send_due(at=now())

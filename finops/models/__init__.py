@@ -16,6 +16,7 @@ from finops.models.fx import ExchangeRate
 from finops.models.ledger import UsageEvent
 from finops.models.prices import Price
 from finops.models.reported import UsageReport
+from finops.models.saved import ReportMail, ReportSchedule, SavedReport
 from finops.models.statements import Adjustment, BillingPeriod, Statement, StatementLine
 from finops.models.tasks import TaskFact
 
@@ -36,7 +37,10 @@ __all__ = [
     "DisputeComment",
     "ExchangeRate",
     "Price",
+    "ReportMail",
+    "ReportSchedule",
     "RunFact",
+    "SavedReport",
     "Statement",
     "StatementLine",
     "TaskFact",

@@ -80,6 +80,7 @@ def _context(
         "against": against,
         "ghost": contexts.ghost(chosen),
         "query": contexts.query(chosen),
+        "saved": contexts.saved(form, "costs", chosen),
         "report": report,
         "dimension": LABELS[form.dimension],
         "by": in_words(form.dimension),

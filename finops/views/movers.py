@@ -51,6 +51,7 @@ def cost_movers_page(request: Request) -> HttpResponseBase:
         "against": against,
         "page": page,
         "legend": legend(page.figure),
+        "saved": contexts.saved(form, "movers", chosen),
         "currency": settings.CURRENCY,
         "dimension": LABELS[form.dimension],
         "by": in_words(form.dimension),

@@ -116,6 +116,7 @@ def _context(
         "against": against,
         "precision": found.precision,
         "whole": whole,
+        "saved": contexts.saved(form, kind.slug, chosen),
         "cells": list(zip(whole.cells, kind.columns, strict=True)),
         "rows": rows,
         "more": max(0, len(found.now.groups) - len(rows)),

@@ -2,7 +2,6 @@
 
 import random
 from datetime import datetime, timedelta
-from smtplib import SMTPException
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -16,6 +15,7 @@ from core.canonical import canonical
 from core.clock import now
 from core.errors import Invalid, NotFound, TollgateError
 from core.jobs import enqueue
+from core.mail import post
 from core.outgoing import NotDelivered
 from policy import events
 from policy.models import Approval, Notification, NotificationChannel
@@ -143,22 +143,8 @@ def _send(channel: NotificationChannel, message: Notification) -> None:
 
 
 def _mail(message: Notification) -> None:
-    if not settings.EMAIL_HOST:
-        raise NotDelivered("No mail server is set: set TOLLGATE_EMAIL_HOST.")
     subject, text = words_of(message)
-    mail = EmailMessage(
-        subject,
-        text,
-        to=[message.recipient],
-        headers={
-            "Message-ID": f"<{message.uid}@tollgate>",
-            "Auto-Submitted": "auto-generated",
-        },
-    )
-    try:
-        mail.send()
-    except (OSError, SMTPException, ValueError) as error:
-        raise NotDelivered(f"The mail server did not take it: {error}") from error
+    post(EmailMessage(subject, text, to=[message.recipient]), uid=message.uid)
 
 
 def words_of(message: Notification) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from tests.builders.identity import (
 )
 from tests.builders.notifications import make_channel, make_message
 from tests.builders.policy import make_draft_over_a_version
-from tests.builders.reports import make_annotation
+from tests.builders.reports import make_annotation, make_schedule
 from tests.builders.retention import make_hold
 from tests.builders.runs import AT, make_run
 from tests.builders.sinks import make_file_sink
@@ -65,6 +65,7 @@ def make_world() -> dict[str, Any]:
         "group": make_group("board").slug,
         **_channel(),
         "note": make_annotation().uid,
+        "schedule": make_schedule().uid,
         "gvisor_tool": SandboxPolicy.objects.create(
             tool="crm.drop", require_gvisor=True, changed_at=AT
         ).pk,

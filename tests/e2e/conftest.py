@@ -41,7 +41,7 @@ from tests.builders.identity import (
 from tests.builders.notifications import make_channel, make_message
 from tests.builders.policy import make_version as make_policy
 from tests.builders.quotas import make_quota
-from tests.builders.reports import make_annotation
+from tests.builders.reports import make_annotation, make_saved, make_schedule
 from tests.builders.runs import make_call, make_run, make_task
 from tests.builders.sinks import make_sink
 from tests.stack import Stack, running
@@ -227,8 +227,10 @@ def _reports() -> tuple[str, ...]:
     """The reports with runs in them, and what is noted on their charts."""
     make_metered_run(at=now() - timedelta(hours=1), team="sales")
     make_annotation(at=now() - timedelta(hours=1))
+    make_schedule(make_saved(owner="user:erin"), next_at=now() + timedelta(days=1))
     return (
         "/reports/annotations/",
+        "/reports/schedules/",
         *(f"/reports/{slug}/?by=team" for slug in KINDS),
     )
 

@@ -14,4 +14,12 @@ REPORTS = (
     row("GET", "api_annotations", "S++++++"),
     row("POST", "api_annotations", "S4++3++", body=_NOTE, json=True),
     row("POST", "api_annotation_remove", "S4++3++", uid="@note"),
+    row("POST", "report_save", "S++++++", body={"name": "N", "page": "costs"}),
+    row("POST", "report_remove", "S444444", uid="view_x"),
+    row("GET", "report_schedules", "S++++++"),
+    row("POST", "report_schedules", "S++++++", body={"every": "day"}),
+    row("POST", "schedule_remove", "S4444++", uid="@schedule"),
+    row("POST", "schedule_resume", "S4444++", uid="@schedule"),
+    row("GET", "report_unsubscribe", "4444444", token="x"),
+    row("POST", "report_unsubscribe", "4444444", token="x"),
 )  # fmt: skip

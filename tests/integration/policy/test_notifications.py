@@ -4,19 +4,15 @@ import base64
 import hashlib
 import hmac
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Message as MessageHandler
 from pytest_django.fixtures import Settings as DjangoSettings
 
 from audit.models import Event
@@ -29,6 +25,7 @@ from policy.services.approvals import Binding
 from policy.services.channels import NewChannel, Settings
 from tests.builders.holds import make_group
 from tests.builders.identity import ACTOR, Cast, actor_of, make_cast
+from tests.integration.mailbox import Mailbox, serving_mail
 
 pytestmark = pytest.mark.django_db
 State = Notification.State
@@ -95,30 +92,10 @@ def receiver(settings: DjangoSettings) -> Iterator[Receiver]:
     thread.join()
 
 
-class Mailbox(MessageHandler):
-    """Keeps what a mail server is given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mails: list[Message] = []
-
-    def handle_message(self, message: Message) -> None:
-        self.mails.append(message)
-
-
 @pytest.fixture
 def mailbox(settings: DjangoSettings) -> Iterator[Mailbox]:
-    box = Mailbox()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = Controller(box, hostname="127.0.0.1", port=port)
-    server.start()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST = "127.0.0.1"
-    settings.EMAIL_PORT = port
-    yield box
-    server.stop()
+    with serving_mail(settings) as box:
+        yield box
 
 
 def make_channel(**values: Any) -> NewChannel:
