@@ -91,7 +91,11 @@ REPORT_UNSUBSCRIBED = kind(
     "report_schedule.unsubscribed", "{address} is sent the report {target} no more"
 )
 REPORT_SENT = kind(
-    "report.sent", "The report {target} goes to {recipients} addresses", "due", "rows"
+    "report.sent",
+    "The report {target} goes to {recipients} addresses",
+    "due",
+    "rows",
+    "withheld",
 )
 REPORT_DEAD = kind(
     "report.dead", "The report {target} could not be sent: {error}", "attempts"

@@ -27,6 +27,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="schedule_remove",
     ),
     path(
+        "reports/schedules/<slug:uid>/pause/",
+        schedules.schedule_pause,
+        name="schedule_pause",
+    ),
+    path(
         "reports/schedules/<slug:uid>/resume/",
         schedules.schedule_resume,
         name="schedule_resume",

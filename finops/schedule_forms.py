@@ -33,7 +33,7 @@ class ScheduleForm(TollgateForm):
     recipients = forms.CharField(
         label="To",
         max_length=3_000,
-        help_text="Addresses, separated by commas. They see what you may see.",
+        help_text="Separated by commas. Each sees what both you and they may see.",
     )
 
     def __init__(

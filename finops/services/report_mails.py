@@ -1,6 +1,7 @@
 """Writes reports that are due, by the rights their owner has then, and sends them."""
 
 import random
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from finops.models import ReportMail, ReportSchedule
 from finops.report_table import Table
 from finops.saved_pages import address_of, schedules_address, table_of
 from finops.selectors.saved import visible_reports
+from finops.services.report_readers import Narrowed, Teams, readers
 from finops.services.report_schedules import rhythm_of, token_for
 from finops.services.saved_reports import target_of
 from policy.access import COSTS_READ, Access, access_of
@@ -58,14 +60,14 @@ def issue(*, schedule_id: int, at: datetime) -> int:
         return 0
     due, found.next_at = found.next_at, rhythm_of(found).following(at)
     try:
-        table = table_of(
-            found.view.page, found.view.query, rights=_owner(found), at=due
-        )
+        allowed = readers(found.recipients, _owner(found))
+        tables = _tables(found, allowed.values(), due=due)
     except Invalid as error:
         return _pause(found, error.message, due=due, at=at)
     found.save(update_fields=["next_at"])
     written = [
-        _mail(found, address, table, due=due, at=at) for address in found.recipients
+        _mail(found, address, tables[seen.teams_for(COSTS_READ)], due=due, at=at)
+        for address, seen in allowed.items()
     ]
     ReportMail.objects.bulk_create(written, ignore_conflicts=True)
     record(
@@ -75,11 +77,24 @@ def issue(*, schedule_id: int, at: datetime) -> int:
         target=target_of(found.view),
         payload={
             "recipients": len(written),
+            "withheld": len(found.recipients) - len(written),
             "due": due.isoformat(),
-            "rows": len(table.rows),
+            "rows": max((len(table.rows) for table in tables.values()), default=0),
         },
     )
     return len(written)
+
+
+def _tables(
+    found: ReportSchedule, asked: Iterable[Narrowed], *, due: datetime
+) -> dict[Teams, Table]:
+    """One table for all who see the same teams. Raises Invalid."""
+    view = found.view
+    differing = {seen.teams_for(COSTS_READ): seen for seen in asked}
+    return {
+        teams: table_of(view.page, view.query, rights=seen, at=due)
+        for teams, seen in differing.items()
+    }
 
 
 def deliver(*, at: datetime) -> int:

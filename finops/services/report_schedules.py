@@ -84,6 +84,23 @@ def unschedule(*, uid: str, access: Access, actor: Actor, at: datetime) -> None:
 
 
 @transaction.atomic
+def pause(*, uid: str, access: Access, actor: Actor, at: datetime) -> None:
+    """Have it sent no more for now; again is harmless. Raises NotFound."""
+    found = _held(uid, access)
+    if found.paused_because:
+        return
+    found.paused_because = f"{actor.label} paused it."
+    found.save(update_fields=["paused_because"])
+    record(
+        events.REPORT_PAUSED,
+        actor=actor,
+        at=at,
+        target=target_of(found.view),
+        payload={"reason": found.paused_because},
+    )
+
+
+@transaction.atomic
 def resume(*, uid: str, access: Access, actor: Actor, at: datetime) -> None:
     """Have a paused one sent again, from its next time on. Raises NotFound, Invalid."""
     found = _held(uid, access)

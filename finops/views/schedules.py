@@ -84,6 +84,15 @@ def schedule_remove(request: Request, uid: str) -> HttpResponse:
 
 @require_POST
 @requires(COSTS_READ)
+def schedule_pause(request: Request, uid: str) -> HttpResponse:
+    """Have one rest until it is resumed."""
+    service.pause(uid=uid, access=request.access, actor=actor_of(request), at=now())
+    messages.success(request, "The report is paused.")
+    return redirect("report_schedules")
+
+
+@require_POST
+@requires(COSTS_READ)
 def schedule_resume(request: Request, uid: str) -> HttpResponse:
     """Have a paused one sent again."""
     service.resume(uid=uid, access=request.access, actor=actor_of(request), at=now())

@@ -19,6 +19,7 @@ REPORTS = (
     row("GET", "report_schedules", "S++++++"),
     row("POST", "report_schedules", "S++++++", body={"every": "day"}),
     row("POST", "schedule_remove", "S4444++", uid="@schedule"),
+    row("POST", "schedule_pause", "S4444++", uid="@schedule"),
     row("POST", "schedule_resume", "S4444++", uid="@schedule"),
     row("GET", "report_unsubscribe", "4444444", token="x"),
     row("POST", "report_unsubscribe", "4444444", token="x"),

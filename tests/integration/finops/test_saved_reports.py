@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -242,6 +243,47 @@ def test_without_the_owners_right_it_is_paused_and_told(
     assert found.paused_because
     assert Event.objects.filter(name="report_schedule.paused").count() == 1
     assert _tell(now() + timedelta(days=9)) == 0
+
+
+def test_each_reader_is_sent_what_they_may_see(cast: Cast, mailbox: Mailbox) -> None:
+    at = now() - timedelta(hours=30)
+    make_usage(cost="1.5", team="sales", at=at)
+    make_usage(cost="9.25", team="support", at=at)
+    User.objects.filter(pk=cast.finance.pk).update(email="Dave@Example.org")
+    User.objects.filter(pk=cast.auditor.pk).update(email="carol@example.org")
+    Membership.objects.filter(user=cast.auditor).delete()
+    view = make_saved(owner=f"user:{cast.finance.username}", query="by=team")
+    to = [
+        "dave@example.org",
+        "alice@example.org",
+        "carol@example.org",
+        "cfo@example.com",
+    ]
+    schedule = make_schedule(view, next_at=now(), recipients=to)
+    assert _tell() == 3
+    seen = {str(mail["To"]): _part(mail, "text/plain") for mail in mailbox.mails}
+    assert {to for to, text in seen.items() if "support" in text} == {
+        "dave@example.org", "cfo@example.com",
+    }  # fmt: skip
+    assert "sales" in seen["alice@example.org"]
+    body = json.loads(Event.objects.get(name="report.sent").body)["payload"]
+    assert (body["recipients"], body["withheld"]) == (3, 1)
+    Membership.objects.filter(user=cast.finance).update(role="member")
+    ReportSchedule.objects.filter(pk=schedule.pk).update(next_at=now())
+    _tell(now() + timedelta(minutes=1))
+    later = {str(mail["To"]) for mail in mailbox.mails[3:]}
+    assert "cfo@example.com" not in later
+
+
+def test_a_paused_report_rests(cast: Cast, mailbox: Mailbox) -> None:
+    found = _due(cast)
+    client = _client(cast.member)
+    for _ in range(2):
+        assert client.post(f"{PAGE}{found.uid}/pause/").status_code == 302
+    assert Event.objects.filter(name="report_schedule.paused").count() == 1
+    assert "paused it" in client.get(PAGE).content.decode()
+    assert _tell() == 0
+    assert mailbox.mails == []
 
 
 def test_it_goes_on_from_its_next_time(cast: Cast, mailbox: Mailbox) -> None:
