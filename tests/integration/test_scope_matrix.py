@@ -148,7 +148,11 @@ def _wrong(route: Route, scope: str, key: str) -> str:
         return "" if (response.status_code, denied) == (403, 1) else said
     holds = not route.needed or _includes(scope, route.needed)
     if not holds:
-        needs = response.json().get("error", {}).get("details", {}).get("needs")
+        body = response.json()
+        needs = body.get("error", {}).get("details", {}).get("needs")
+        # A google.rpc.Status has no details of ours: its message names the scope.
+        if needs is None and route.needed and route.needed in body.get("message", ""):
+            needs = route.needed
         refused = (response.status_code, needs, denied) == (403, route.needed, 1)
         return "" if refused else said
     return "" if (response.status_code, denied) != (403, 1) else said
