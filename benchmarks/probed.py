@@ -24,7 +24,7 @@ from typing import Any
 PROBES = {
     "web": {
         "http": "gateway.mcp_server.auth:KeyGuard.__call__",
-        "authenticate": "gateway.mcp_server.auth:_authenticate",
+        "authenticate": "gateway.mcp_server.auth:authenticate",
         "submit": "gateway.mcp_server.tools:submit",
         "submit.catalog": "gateway.services.runs:usable_by",
         "submit.send": "celery.app.base:Celery.send_task",

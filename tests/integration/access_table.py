@@ -157,7 +157,7 @@ TABLE = (
     row("GET", "platform_costs", "S++++++"),
     row("GET", "platform_cost_export", "S++++++"),
     row("POST", "platform_cost_set", "S3333++", body=_RATE),
-    row("POST", "platform_cost_end", "S333344", pk=999_999, body=_ENDED),
+    row("POST", "platform_cost_end", "S3333++", pk=999_999, body=_ENDED),
     row("GET", "price_import", "S3333++"),
     row("POST", "price_import", "S3333++", body={"text": "sku"}),
     row("GET", "price_export", "S++++++"),
