@@ -61,6 +61,7 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
         (
             Place("Servers", "servers", "server", "s", can.CATALOG_READ),
             Place("Tools", "tools", "tool", "t", can.CATALOG_READ),
+            Place("Model servers", "model_servers", "world", "2", can.CATALOG_READ),
         ),
     ),
     (

@@ -31,6 +31,11 @@ def _pairs(text: str, pattern: re.Pattern[str], example: str) -> dict[str, str]:
     return found
 
 
+def read_headers(text: str) -> dict[str, str]:
+    """HTTP headers, one a line. Raises ValidationError."""
+    return _pairs(text, _HEADER, "Name: value")
+
+
 class SecretArea(forms.Textarea):
     """A text area that never sends back what was typed into it."""
 
@@ -95,8 +100,7 @@ class ServerForm(TollgateForm):
     )
 
     def clean_headers(self) -> dict[str, str]:
-        text = str(self.cleaned_data["headers"])
-        return _pairs(text, _HEADER, "Name: value")
+        return read_headers(str(self.cleaned_data["headers"]))
 
     def clean_environment(self) -> dict[str, str]:
         text = str(self.cleaned_data["environment"])

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.models import Server, Tool, ToolVersion
+from gateway.models import ModelServer, Server, Tool, ToolVersion
 from gateway.services import access
 from gateway.services.access import Grantable
 from policy.holders import TEAM, Holder
@@ -141,3 +141,15 @@ def make_grant(
         actor=ACTOR,
         at=at,
     )
+
+
+def make_model_server(name: str = "gpu", **fields: Any) -> ModelServer:
+    """A model server that is enabled and was never asked."""
+    values: dict[str, Any] = {
+        "name": name,
+        "url": "https://llm.example.net/v1",
+        "provider": "acme",
+        "offered": {"orchid": "orchid-large"},
+        "created_at": AT,
+    }
+    return ModelServer.objects.create(**(values | fields))

@@ -9,7 +9,12 @@ from gateway.services import policy_replay
 from policy.models import Membership, Quota, SandboxPolicy
 from tests.builders.audit import make_event, make_view, seal_events
 from tests.builders.budgets import make_budget
-from tests.builders.catalog import make_grant, make_server, make_tool
+from tests.builders.catalog import (
+    make_grant,
+    make_model_server,
+    make_server,
+    make_tool,
+)
 from tests.builders.holds import (
     make_approval,
     make_group,
@@ -40,6 +45,7 @@ def make_world() -> dict[str, Any]:
     tool = make_tool(server, name="list_orders")
     quota = Quota.objects.create(team=cast.team, metric="calls", window="day", limit=9)
     make_grant(cast.team, server)
+    make_model_server("gpu")
     world = {
         "sink": make_file_sink().pk,
         "hold": make_hold().pk,

@@ -24,7 +24,13 @@ from finops.services.prices import ensure_default_prices
 from gateway.selectors.audit_reports import REPORTS
 from policy.routing import DEFAULT, Audience, Route
 from policy.services import drafts
-from tests.builders.catalog import make_grant, make_server, make_tool, make_version
+from tests.builders.catalog import (
+    make_grant,
+    make_model_server,
+    make_server,
+    make_tool,
+    make_version,
+)
 from tests.builders.chargeback import make_built
 from tests.builders.finops import make_metered_run
 from tests.builders.holds import make_approval, make_group
@@ -167,6 +173,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         make_tool(billing, name="set_tier", effect="idempotent_write", confirmed_by="")
         make_server(name="ruin", status="draft", last_error="Connection refused.")
         make_grant(people.team, billing)
+        make_model_server("gpu", test_error="No connection.", tested_at=at)
         make_personal_key(people.admin)
         task = make_task(label="weekly report", team="sales")
         failed = make_run(task=task, team="sales", at=at, status="failed", error=ERROR)
@@ -186,6 +193,9 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         "/catalog/servers/billing/",
         "/catalog/servers/billing/change/",
         "/catalog/servers/ruin/",
+        "/model-servers/add/",
+        "/model-servers/gpu/",
+        "/model-servers/gpu/change/",
         "/catalog/tools/billing/list_orders/",
         "/catalog/tools/billing/set_tier/",
         "/policy/access/?server=billing&environment=dev",

@@ -28,6 +28,8 @@ _GRANT = {"subject": "server:crm", "holder": "team:sales", "reason": "r"}
 _GRANTS = {"holders": ["team:sales"], "subjects": ["server:crm"], "reason": "r"}
 _HOLD = {"title": "Case 12", "first": "2026-03", "last": "", "reason": "r"}
 _NEW_HOLD = {"title": "Case 12", "first": "2026-03", "reason": "r"}
+_MODEL_SERVER = {"name": "a", "url": "https://a.example.net/v1", "provider": "p"}
+_MODEL_SERVER |= {"models": "m", "timeout_seconds": "9"}
 _CELL = {"cell": "give|team:sales|server:crm", "reason": "r"}
 _SINK = {"name": "A", "form": "json", "begin": "start", "file": "a.jsonl"}
 _SINK |= {"megabytes": "10", "hours": "24"}
@@ -97,6 +99,14 @@ TABLE = (
     row("POST", "server_change", "S33333+", name="crm", body={"url": "http://x/mcp"}),
     row("POST", "server_sync", "S33333+", name="crm"),
     row("POST", "server_status", "S33333+", name="crm", body={"status": "disabled"}),
+    row("GET", "model_servers", "S++++++"),
+    row("GET", "model_server", "S++++++", name="gpu"),
+    row("GET", "model_server_add", "S33333+"),
+    row("POST", "model_server_add", "S33333+", body=_MODEL_SERVER),
+    row("GET", "model_server_change", "S33333+", name="gpu"),
+    row("POST", "model_server_change", "S33333+", body=_MODEL_SERVER, name="gpu"),
+    row("POST", "model_server_test", "S33333+", name="gpu"),
+    row("POST", "model_server_status", "S33333+", body={"enabled": "no"}, name="gpu"),
     row("GET", "tools", "S++++++"),
     row("GET", "tool", "S++++++", **_TOOL),
     row("POST", "tool_effect", "S33333+", body={"effect": "write"}, **_TOOL),
