@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.conf import settings
@@ -173,7 +173,6 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         make_tool(billing, name="set_tier", effect="idempotent_write", confirmed_by="")
         make_server(name="ruin", status="draft", last_error="Connection refused.")
         make_grant(people.team, billing)
-        make_model_server("gpu", test_error="No connection.", tested_at=at)
         make_personal_key(people.admin)
         task = make_task(label="weekly report", team="sales")
         failed = make_run(task=task, team="sales", at=at, status="failed", error=ERROR)
@@ -184,7 +183,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         make_run(team="sales", at=at, status="running")
         sink = make_sink("file", name="off-site copy", file="sights.jsonl")
         asked = [*_approvals(people), *_channel(people), *_policy(people)]
-        asked += _reports()
+        asked += [*_models(at), *_reports()]
         asked += _exports()
         event = Event.objects.order_by("-pk").first()
     assert event is not None
@@ -193,9 +192,6 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         "/catalog/servers/billing/",
         "/catalog/servers/billing/change/",
         "/catalog/servers/ruin/",
-        "/model-servers/add/",
-        "/model-servers/gpu/",
-        "/model-servers/gpu/change/",
         "/catalog/tools/billing/list_orders/",
         "/catalog/tools/billing/set_tier/",
         "/policy/access/?server=billing&environment=dev",
@@ -217,6 +213,12 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         *(f"/audit/reports/{report.slug}/?period=90d" for report in REPORTS),
         *asked,
     )
+
+
+def _models(at: datetime) -> tuple[str, ...]:
+    """A model server that did not answer lately."""
+    make_model_server("gpu", test_error="No connection.", tested_at=at)
+    return tuple(f"/model-servers/{path}/" for path in ("add", "gpu", "gpu/change"))
 
 
 def _costs() -> tuple[str, ...]:
