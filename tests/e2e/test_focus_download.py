@@ -10,8 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Browser
 
+from core.clock import now
+from finops.chargeback.months import bounds, month_at, month_before
 from finops.exports.bundle import (
     BILLING_PERIOD,
     COST_AND_USAGE,
@@ -21,7 +24,7 @@ from finops.exports.bundle import (
 from finops.exports.reconcile import differences
 from finops.models import BillingPeriod
 from finops.selectors.statements import documents_of
-from tests.builders.chargeback import IN_OCTOBER, OCTOBER, make_closed
+from tests.builders.chargeback import make_closed
 from tests.builders.finops import make_price, make_usage
 from tests.builders.identity import Cast
 from tests.e2e.conftest import visit
@@ -36,24 +39,28 @@ DATASETS = {
 
 @pytest.fixture
 def closed(stack: Stack, people: Cast) -> date:
-    """A month that is closed; another test may have closed one."""
+    """A closed month, whatever other tests have left: one before all that are open."""
     with stack.database():
-        first = BillingPeriod.objects.order_by("month").first()
-        if first is not None and first.closed_at is not None:
-            return first.month
-        month = OCTOBER if first is None else first.month
+        months = BillingPeriod.objects.order_by("month")
+        if done := months.exclude(closed_at=None).last():
+            return done.month
+        zone = settings.REPORT_TIME_ZONE
+        first = months.first()
+        month = month_before(first.month if first else month_at(now(), zone))
+        months.create(month=month, zone=zone, currency=settings.CURRENCY)
+        start, end = bounds(month, zone)
         price = make_price("model/openai/gpt-5/input", "0.00000125")
         make_usage(
             "model/openai/gpt-5/input",
             "1234567",
             cost="1.54320875",
-            at=IN_OCTOBER.replace(year=month.year, month=month.month),
+            at=start,
             kind="model_tokens",
             token_kind="input",
             unit="Tokens",
             price=price,
         )
-        return make_closed(month, reason="for the export").month
+        return make_closed(month, at=end, reason="for the export").month
 
 
 def toolkit(*arguments: str | Path) -> str:
