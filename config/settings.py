@@ -206,6 +206,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "note-uses": {"task": "gateway.note_uses", "schedule": 60.0},
     "send-reports": {"task": "finops.send_reports", "schedule": 30.0},
+    "roll-up": {"task": "finops.roll_up", "schedule": 60.0},
     "settle-tasks": {"task": "finops.settle_tasks", "schedule": 300.0},
     "check-servers": {"task": "gateway.check_servers", "schedule": 60.0},
     "verify-new": {"task": "audit.verify", "schedule": 600.0},
@@ -294,6 +295,8 @@ RESULT_DAYS = env.number("TOLLGATE_RESULT_DAYS", 30)
 # Runs that one session sends with no longer a pause are attempts at one task.
 TASK_IDLE_SECONDS = env.number("TOLLGATE_TASK_IDLE_SECONDS", 900)
 TASK_ABANDONED_HOURS = env.number("TOLLGATE_TASK_ABANDONED_HOURS", 24)
+# Reports of so many runs and more are read from the sums of days.
+EXACT_RUNS = env.number("TOLLGATE_EXACT_RUNS", 1_000_000)
 APPROVAL_SECONDS = env.number("TOLLGATE_APPROVAL_SECONDS", 86_400)
 # One message to one receiver may take this long in all.
 NOTIFY_SECONDS = env.number("TOLLGATE_NOTIFY_SECONDS", 5)

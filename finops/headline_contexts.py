@@ -15,9 +15,14 @@ from finops.figures import Figure, Line, lines
 from finops.headline_kinds import COST, FIRST_TRY, Kind
 from finops.labels import LABELS, group_label, in_words
 from finops.report_table import Table
-from finops.selectors.headline import Group, HeadlineReport, headline_report
+from finops.selectors.headline import (
+    Group,
+    HeadlineReport,
+    headline_report,
+    precision_of,
+)
 from finops.selectors.measures import BUCKET
-from finops.selectors.reports import Figures, figures_by
+from finops.selectors.reports import EXACT, Figures, Precision, read
 from finops.selectors.scope import Scope
 
 MOST_ROWS = 100
@@ -57,8 +62,9 @@ class Compared:
     before: HeadlineReport
 
     @property
-    def precision(self) -> str:
-        return self.now.precision
+    def precision(self) -> Precision:
+        """That of both windows."""
+        return precision_of(self.now, self.before)
 
     def figures_before(self, key: str) -> Figures | None:
         """A group's figures in the other window."""
@@ -200,7 +206,7 @@ def _words(found: Compared, group: Group, before: Figures | None) -> tuple[str, 
 
 def caption(found: Compared, period: Period, against: Period) -> str:
     """Which windows, and how sure."""
-    sure = "Exact." if found.precision == "exact" else f"{found.precision}."
+    sure = "Exact." if found.precision == EXACT else f"{found.precision}."
     return f"{period.label}, compared with {against.label}. {sure}"
 
 
@@ -270,7 +276,7 @@ def _scaled(kind: Kind, figures: Figures) -> float | None:
 def _by_bucket(kind: Kind, scope: Scope, period: Period) -> list[float | None]:
     found = {
         period.bucket_of(at): figures
-        for at, figures in figures_by(scope, period, BUCKET).items()
+        for at, figures in read(scope, period, BUCKET).figures.items()
     }
     return [
         _scaled(kind, found[at]) if at in found else None for at in period.buckets()

@@ -10,6 +10,7 @@ from finops.services import (
     budgets,
     ledger_months,
     report_mails,
+    rollups,
     task_facts,
 )
 
@@ -55,3 +56,9 @@ def settle_tasks() -> None:
 def send_reports() -> None:
     """Write the reports that are due, and send what waits."""
     report_mails.send_due(at=now())
+
+
+@shared_task(name="finops.roll_up")
+def roll_up() -> None:
+    """Make the sums of days that are over, and of those that changed."""
+    rollups.keep_up(at=now())

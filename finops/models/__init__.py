@@ -16,6 +16,7 @@ from finops.models.fx import ExchangeRate
 from finops.models.ledger import UsageEvent
 from finops.models.prices import Price
 from finops.models.reported import UsageReport
+from finops.models.rollups import DayFigures, DaySketch, DirtyDay, RollupState
 from finops.models.saved import ReportMail, ReportSchedule, SavedReport
 from finops.models.statements import Adjustment, BillingPeriod, Statement, StatementLine
 from finops.models.tasks import TaskFact
@@ -33,12 +34,16 @@ __all__ = [
     "BudgetUse",
     "BudgetVersion",
     "CostCentre",
+    "DayFigures",
+    "DaySketch",
+    "DirtyDay",
     "Dispute",
     "DisputeComment",
     "ExchangeRate",
     "Price",
     "ReportMail",
     "ReportSchedule",
+    "RollupState",
     "RunFact",
     "SavedReport",
     "Statement",

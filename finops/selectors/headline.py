@@ -1,16 +1,28 @@
 """The headline report: its figures whole and by any one dimension."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from core.period import Period
 from finops.selectors.measures import DIMENSIONS
-from finops.selectors.reports import Figures, figures, figures_by
+from finops.selectors.reports import (
+    EXACT,
+    NEARLY,
+    NOTHING,
+    Figures,
+    Precision,
+    Reading,
+    read,
+)
 from finops.selectors.scope import Scope
 
-Precision = Literal["exact", "±1 %"]
-
-__all__ = ["DIMENSIONS", "Group", "HeadlineReport", "Precision", "headline_report"]
+__all__ = [
+    "DIMENSIONS",
+    "Group",
+    "HeadlineReport",
+    "Precision",
+    "headline_report",
+    "precision_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,14 @@ def headline_report(scope: Scope, period: Period, by: str = "") -> HeadlineRepor
     By tool or server a run counts with each one that it called, so that groups do not
     add up; cost and actions are the tool's own.
     """
-    found = figures_by(scope, period, by) if by else {}
-    groups = [Group(key, of_key) for key, of_key in found.items()]
+    total = read(scope, period, "")
+    found = read(scope, period, by) if by else None
+    groups = [Group(*pair) for pair in found.figures.items()] if found else []
     groups.sort(key=lambda group: (-group.figures.cost, -group.figures.runs, group.key))
-    return HeadlineReport(figures(scope, period), tuple(groups), "exact")
+    precision = precision_of(total, found or total)
+    return HeadlineReport(total.figures.get("") or NOTHING, tuple(groups), precision)
+
+
+def precision_of(*found: Reading | HeadlineReport) -> Precision:
+    """How sure a page is that shows all of these."""
+    return EXACT if all(one.precision == EXACT for one in found) else NEARLY

@@ -1,25 +1,32 @@
 """The headline figures of a period, whole and by bucket. docs/metrics.md says how."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 
 from core.period import Period
-from finops.selectors.durations import exact_durations
+from finops.selectors.durations import exact_durations, sketched_durations
 from finops.selectors.measures import (
     BUCKET,
     MEASURES,
     OF_TOOLS,
+    Query,
     key_of,
     tool_use,
     whole_runs,
 )
+from finops.selectors.rollups import plan, with_sums
 from finops.selectors.rows import rows
 from finops.selectors.scope import Scope
 from finops.statistics import wilson
+
+Precision = Literal["exact", "±1 %"]
+EXACT: Precision = "exact"
+NEARLY: Precision = "±1 %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,39 +135,55 @@ class Bucket:
     p95: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Figures under their keys, and how sure their percentiles are."""
+
+    figures: Mapping[Any, Figures]
+    precision: Precision
+
+
 def figures(scope: Scope, period: Period) -> Figures:
     """The figures of the runs that ended in ``period``."""
-    return figures_by(scope, period, "").get("") or _figures(_NONE, None)
+    return read(scope, period, "").figures.get("") or NOTHING
 
 
 def series(scope: Scope, period: Period) -> tuple[Bucket, ...]:
     """The headline figures by hour or day of the report's zone, gaps included."""
     found = {
         period.bucket_of(at): figures
-        for at, figures in figures_by(scope, period, BUCKET).items()
+        for at, figures in read(scope, period, BUCKET).figures.items()
     }
     return tuple(
         _bucket(at, found[at]) if at in found else Bucket(at) for at in period.buckets()
     )
 
 
-def figures_by(scope: Scope, period: Period, by: str) -> dict[Any, Figures]:
+def read(scope: Scope, period: Period, by: str) -> Reading:
     """The figures under each key that has any (finops.selectors.measures)."""
-    if scope.narrows_tools or by in OF_TOOLS:
-        query = tool_use(scope, period, key_of(by), by if by in OF_TOOLS else "")
+    found = plan(scope, period, by)
+    raw = {window: _raw(scope, window, by) for window in found.rest}
+    if found.sums:
+        query = with_sums(found, scope, by, raw)
+        sketched = sketched_durations(scope, found, by)
     else:
-        query = whole_runs(scope, period, key_of(by))
-    timed = {row.pop("key"): row for row in exact_durations(scope, period, by)}
-    return {
-        (key := row.pop("key")): _figures(row, timed.get(key))
-        for row in rows(query.sql(["key"]), query.parameters)
-    }
+        query, sketched = raw[period], None
+    exact = sketched is None
+    times = exact_durations(scope, period, by) if sketched is None else sketched
+    timed = {row.pop("key"): row for row in times}
+    return Reading(
+        {
+            (key := row.pop("key")): _figures(row, timed.get(key))
+            for row in rows(query.sql(["key"]), query.parameters)
+        },
+        EXACT if exact else NEARLY,
+    )
 
 
-_NONE: dict[str, Any] = dict.fromkeys(MEASURES, 0) | {
-    "cost": Decimal(0),
-    "newest": None,
-}
+def _raw(scope: Scope, period: Period, by: str) -> Query:
+    if scope.narrows_tools or by in OF_TOOLS:
+        return tool_use(scope, period, key_of(by), by if by in OF_TOOLS else "")
+    return whole_runs(scope, period, key_of(by))
 
 
 def _figures(row: dict[str, Any], timed: dict[str, Any] | None) -> Figures:
@@ -174,6 +197,10 @@ def _figures(row: dict[str, Any], timed: dict[str, Any] | None) -> Figures:
         near_p95=near,
         currency=settings.CURRENCY,
     )
+
+
+_NONE: dict[str, Any] = dict.fromkeys(MEASURES, 0)
+NOTHING = _figures(_NONE | {"cost": Decimal(0), "newest": None}, None)
 
 
 def _bucket(at: datetime, found: Figures) -> Bucket:

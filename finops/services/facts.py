@@ -9,6 +9,7 @@ from django.db.models import AutoField
 from core.prepared import prepared_cursor
 from finops.models import RunFact
 from finops.selectors.rows import UNRATED
+from finops.services.dirty import NOTE
 
 # One transaction at a time books for a run or for a task: else what is booked while a
 # run ends would be in neither's figures.
@@ -47,6 +48,14 @@ WITH used AS (
   INSERT INTO finops_runfact ({", ".join(field.attname for field in _FIELDS)})
   SELECT {", ".join(map(_value, _FIELDS))} FROM used
   ON CONFLICT (run) DO NOTHING RETURNING *
+), before AS (
+  SELECT team, ended_at, first_ended_at FROM finops_taskfact WHERE task = %(task)s
+), changed AS (
+  SELECT teams.team, times.at FROM fact f
+  CROSS JOIN (SELECT %(team)s::text AS team UNION SELECT team FROM before) teams
+  CROSS JOIN (SELECT %(ended_at)s::timestamptz AS at UNION SELECT ended_at FROM before
+    UNION SELECT first_ended_at FROM before) times
+), noted AS ({NOTE}
 ), loose AS (
   SELECT {MODEL_USAGE}
   FROM finops_usageevent u WHERE u.run = '' AND u.task = %(task)s AND u.task <> ''
@@ -116,6 +125,7 @@ def record_run(*, fact: RunFact, submitted: int = 1) -> bool:
         for field in _FIELDS
     }
     values |= {"submitted": submitted, "booking": settings.CURRENCY}
+    values["zone"] = settings.REPORT_TIME_ZONE
     with prepared_cursor() as cursor:
         cursor.execute(_INSERT, values)
         return bool(cursor.rowcount == 1)

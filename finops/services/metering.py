@@ -13,6 +13,7 @@ from core.errors import Invalid
 from core.money import total
 from core.prepared import prepared_cursor
 from finops.price_book import UNPRICED, PriceBook
+from finops.services.dirty import note
 from finops.services.prices import current_book
 
 # The order gives two bookings of the same quantities one order of locks. A uid that is
@@ -127,6 +128,7 @@ def book(
     with prepared_cursor() as cursor:
         cursor.execute(_INSERT, values)
         costs = [row[0] for row in cursor.fetchall()]
+    note([(payer.team, at)])
     added = total(cost for cost in costs if cost is not None)
     if len(costs) < len(rows):
         with prepared_cursor() as cursor:

@@ -23,6 +23,7 @@ from finops.models.ledger import Ledger
 from finops.price_book import PriceBook
 from finops.rerate import Moved, cost_at, moved
 from finops.services import task_facts
+from finops.services.dirty import note
 from finops.services.prices import PRICES, current_book
 
 BATCH = 1000
@@ -104,6 +105,7 @@ def _batch(
         UsageEvent.objects.bulk_create(
             one for row, again in pairs for one in (_reverse(row, at), again)
         )
+        note((row.team, row.at) for row, _ in pairs)
         task_facts.usage_reported(
             runs={row.run for row, _ in pairs if row.run},
             tasks={row.task for row, _ in pairs if row.task},

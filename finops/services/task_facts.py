@@ -13,6 +13,7 @@ from core.errors import Invalid, NotFound
 from finops import events
 from finops.models import RunFact, TaskFact
 from finops.selectors.rows import UNRATED
+from finops.services.dirty import note
 from finops.services.facts import LOCK_RUN, LOCK_TASK, MODEL_USAGE
 
 Outcome = TaskFact.Outcome
@@ -110,9 +111,12 @@ def usage_reported(*, runs: Collection[str], tasks: Collection[str]) -> None:
         cursor.execute(_LOCK, [LOCK_TASK, wanted])
         if runs:
             cursor.execute(_RUNS, values)
+            note(RunFact.objects.filter(run__in=runs).values_list("team", "ended_at"))
         if wanted:
             where = "f.task = ANY(%(tasks)s)"
             cursor.execute(_TASKS.format(where=where), values | {"tasks": wanted})
+            facts = TaskFact.objects.filter(task__in=wanted)
+            note(facts.values_list("team", "ended_at"))
 
 
 def rebuild(*, start: datetime, end: datetime) -> int:
@@ -158,6 +162,7 @@ def state_outcome(
     fact.outcome = fact.stated = outcome
     fact.stated_by, fact.stated_at = actor.id, at
     fact.save(update_fields=["outcome", "stated", "stated_by", "stated_at"])
+    note([(fact.team, fact.ended_at)])
     record(
         events.TASK_OUTCOME_STATED,
         actor=actor,
@@ -168,12 +173,17 @@ def state_outcome(
     return fact
 
 
+@transaction.atomic
 def settle_abandoned(*, at: datetime) -> int:
     """Tasks whose last run failed long ago count as abandoned; how many now do."""
     since = at - timedelta(hours=settings.TASK_ABANDONED_HOURS)
     left = TaskFact.objects.filter(
         outcome=Outcome.FAILED, stated="", ended_at__lt=since
     )
-    some = left.order_by("ended_at", "pk").values("pk")[:_SETTLED_AT_ONCE]
-    # Read again under the row's lock: a new run may just have ended.
-    return left.filter(pk__in=some).update(outcome=Outcome.ABANDONED)
+    # Whose row is held is just being taken up again.
+    some = left.select_for_update(skip_locked=True).order_by("ended_at", "pk")
+    rows = some.values_list("pk", "team", "ended_at")[:_SETTLED_AT_ONCE]
+    found = {pk: (team, ended_at) for pk, team, ended_at in rows}
+    TaskFact.objects.filter(pk__in=found).update(outcome=Outcome.ABANDONED)
+    note(found.values())
+    return len(found)

@@ -39,17 +39,15 @@ def reports(request: Request) -> HttpResponse:
     against = form.against(period)
     now_, before = (headline_report(form.scope, one) for one in (period, against))
     chosen = _chosen(request, form)
-    shown = [
-        (kind, headline_contexts.whole(Compared(kind, "", now_, before)))
-        for kind in KINDS.values()
-    ]
+    found = [Compared(kind, "", now_, before) for kind in KINDS.values()]
+    shown = [(one.kind, headline_contexts.whole(one)) for one in found]
     context = {
         "form": form,
         "period": period,
         "against": against,
         "shown": shown,
         "query": contexts.query(chosen),
-        "precision": now_.precision,
+        "precision": found[0].precision,
         "periods": contexts.periods(chosen, form.preset),
         "chips": chips(request, FILTERS),
         "all_teams": form.teams is None,

@@ -16,7 +16,8 @@ from finops.contexts import periods
 from finops.forms import PeriodFilter
 from finops.headlines import headlines, split
 from finops.labels import FILTERS, of_period, runs_url
-from finops.selectors.reports import figures, series
+from finops.selectors.headline import headline_report, precision_of
+from finops.selectors.reports import series
 from gateway.selectors.overview import (
     first_steps,
     open_first_runs,
@@ -41,7 +42,8 @@ def overview(request: Request) -> HttpResponse:
         return render(request, "overview/overview.html", {"form": form}, status=422)
     at = now()
     scope, period = form.scope, form.window(at=at)
-    found, before = figures(scope, period), figures(scope, period.previous)
+    reports = [headline_report(scope, one) for one in (period, period.previous)]
+    found, before = (report.total for report in reports)
     chosen = {name: request.GET.get(name, "") for name in form.fields}
     cards = headlines(
         found,
@@ -57,6 +59,7 @@ def overview(request: Request) -> HttpResponse:
         "periods": periods(chosen, form.preset),
         "chips": chips(request, FILTERS),
         "figures": found,
+        "precision": precision_of(*reports),
         "headlines": [
             (card, _link(card.key, chosen, period))
             for card in cards

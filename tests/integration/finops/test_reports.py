@@ -201,13 +201,13 @@ def test_the_autumn_day_of_new_york_keeps_both_its_one_o_clocks() -> None:
     assert sum(runs) == figures(ALL, day).runs == 3
 
 
-def test_series_and_figures_agree_and_cost_two_queries_each() -> None:
+def test_series_and_figures_agree_and_cost_three_queries_each() -> None:
     period = preset("7d", zone="UTC", at=AT + timedelta(hours=1))
     for day in range(7):
         make_fact(ended_at=AT - timedelta(days=day), tokens=100, cost="0.06")
     with CaptureQueriesContext(connection) as queries:
         whole, buckets = figures(ALL, period), series(ALL, period)
-    assert len(queries) == 4
+    assert len(queries) == 6
     assert whole.runs == sum(bucket.runs for bucket in buckets) == 7
     assert {bucket.tokens_per_task for bucket in buckets} == {100}
     assert {bucket.cost_per_action for bucket in buckets} == {Decimal("0.02")}

@@ -17,7 +17,7 @@ from pytest_django import DjangoDbBlocker
 from audit.models import Event
 from core.errors import Invalid, NotFound
 from core.ids import new_id
-from finops.models import RunFact, TaskFact
+from finops.models import DirtyDay, RunFact, TaskFact
 from finops.services import task_facts
 from finops.services.facts import record_run
 from tests.builders.finops import AT, make_fact, make_usage
@@ -35,6 +35,7 @@ def committed(
         finally:
             RunFact.objects.all().delete()
             TaskFact.objects.all().delete()
+            DirtyDay.objects.all().delete()
             connection.close()
 
 
