@@ -31,6 +31,9 @@ EXCHANGE_RATES_EXPORTED = kind(
 PLATFORM_COSTS_EXPORTED = kind(
     "platform_costs.exported", "{actor} exported {rows} platform costs of {month}"
 )
+RERATING_EXPORTED = kind(
+    "rerating.exported", "{actor} exported {rows} SKUs of the re-rating {target}"
+)
 PRICES_EXPORTED = kind("prices.exported", "{actor} exported {rows} prices of the book")
 COSTS_EXPORTED = kind(
     "costs.exported",

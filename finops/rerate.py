@@ -9,6 +9,9 @@ from typing import Protocol
 from core.money import total
 from finops.price_book import PriceBook
 
+# SKU, cost before, cost after; None is unrated.
+Change = tuple[str, Decimal | None, Decimal | None]
+
 
 class Quantity(Protocol):
     """A row of the ledger as far as its price goes."""
@@ -46,7 +49,7 @@ def cost_at(book: PriceBook, row: Quantity) -> Decimal | None:
 
 
 def moved(
-    changes: Iterable[tuple[str, Decimal | None, Decimal | None]],
+    changes: Iterable[Change],
 ) -> tuple[Moved, ...]:
     """The changes (SKU, cost before, cost after) by SKU."""
     found: dict[str, Moved] = {}

@@ -26,11 +26,6 @@ class RerateForm(TollgateForm):
         label="SKU",
         help_text="Empty for all. A * at the end stands for anything.",
     )
-    reason = forms.CharField(
-        required=False,
-        max_length=300,
-        help_text="Kept in the audit trail. Not needed to look at the difference.",
-    )
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data
@@ -45,3 +40,10 @@ class RerateForm(TollgateForm):
         values = self.cleaned_data
         days = custom(values["first"], values["last"], zone=settings.REPORT_TIME_ZONE)
         return Wanted(days.start, days.end, values["sku"])
+
+
+class ApplyForm(TollgateForm):
+    """The difference that was looked at, and why it is to be booked."""
+
+    digest = forms.CharField(max_length=64, widget=forms.HiddenInput())
+    reason = forms.CharField(max_length=300, help_text="Kept in the audit trail.")

@@ -10,6 +10,7 @@ from finops.services import (
     budgets,
     ledger_months,
     report_mails,
+    rerating_plans,
     rollups,
     task_facts,
 )
@@ -62,3 +63,15 @@ def send_reports() -> None:
 def roll_up() -> None:
     """Make the sums of days that are over, and of those that changed."""
     rollups.keep_up(at=now())
+
+
+@shared_task(name="finops.work_on_rerating")
+def work_on_rerating(*, uid: str) -> None:
+    """Look at what a re-rating would change, or do it."""
+    rerating_plans.work_on(uid=uid)
+
+
+@shared_task(name="finops.work_on_lost_reratings")
+def work_on_lost_reratings() -> None:
+    """Take up re-ratings whose worker is gone."""
+    rerating_plans.work_on_lost(at=now())

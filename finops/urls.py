@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from finops import export_urls, report_urls
 from finops.api import platform as api_platform
 from finops.api import rates as api_rates
+from finops.api import rerating as api_rerating
 from finops.budget_urls import urlpatterns as budget_urls
 from finops.views import (
     costs,
@@ -49,6 +50,25 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *export_urls.urlpatterns,
     path("costs/unrated/", rerating.unrated_usage, name="unrated"),
     path("costs/rerate/", rerating.rerate_usage, name="rerate"),
+    path("costs/rerate/<slug:uid>/", rerating.rerating, name="rerating"),
+    path(
+        "costs/rerate/<slug:uid>/export/",
+        rerating.rerating_export,
+        name="rerating_export",
+    ),
+    path(
+        "api/v1/costs/rerate/", api_rerating.RerateLook.as_view(), name="api_reratings"
+    ),
+    path(
+        "api/v1/costs/rerate/<slug:uid>/",
+        api_rerating.RerateDetail.as_view(),
+        name="api_rerating",
+    ),
+    path(
+        "api/v1/costs/rerate/<slug:uid>/apply/",
+        api_rerating.RerateApply.as_view(),
+        name="api_rerating_apply",
+    ),
     path("costs/what-if/", what_if.what_if, name="what_if"),
     path("costs/prices/set/", prices.price_set, name="price_set"),
 ]

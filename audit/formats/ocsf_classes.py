@@ -206,6 +206,7 @@ MAPPINGS: dict[str, Mapping] = {
     "exchange_rates.exported": Mapping(API, _READ),
     "platform_costs.exported": Mapping(API, _READ),
     "prices.exported": Mapping(API, _READ),
+    "rerating.exported": Mapping(API, _READ),
 }
 # A verification that found something is a finding of its own.
 FOUND = Mapping(FINDING, 1, CRITICAL)

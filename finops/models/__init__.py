@@ -16,6 +16,7 @@ from finops.models.fx import ExchangeRate
 from finops.models.ledger import UsageEvent
 from finops.models.prices import Price
 from finops.models.reported import UsageReport
+from finops.models.rerating import Rerating
 from finops.models.rollups import DayFigures, DaySketch, DirtyDay, RollupState
 from finops.models.saved import ReportMail, ReportSchedule, SavedReport
 from finops.models.statements import Adjustment, BillingPeriod, Statement, StatementLine
@@ -43,6 +44,7 @@ __all__ = [
     "Price",
     "ReportMail",
     "ReportSchedule",
+    "Rerating",
     "RollupState",
     "RunFact",
     "SavedReport",

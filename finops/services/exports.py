@@ -18,6 +18,7 @@ from finops import events, price_csv
 from finops.models import ExchangeRate
 from finops.movers import Mover
 from finops.report_table import Table
+from finops.rerate import Moved
 from finops.selectors.breakdown import Breakdown
 from finops.selectors.platform_costs import of_month
 from finops.selectors.prices import known_prices
@@ -59,6 +60,16 @@ MOVER_COLUMNS = (
 )
 _PLATFORM = ("name", "amount", "list_amount", "list_currency", "rate")
 _platform = attrgetter(*_PLATFORM)
+_MOVED = (
+    "sku",
+    "rows",
+    "before",
+    "after",
+    "change",
+    "unrated_before",
+    "unrated_after",
+)
+_moved = attrgetter(*_MOVED)
 FORMS = ("csv", "json")
 _RATES = ("month", "currency", "base", "rate", "source", "known_from", "known_to")
 
@@ -237,6 +248,26 @@ def export_platform_costs(
         form="csv",
         columns=("month", "currency", *_PLATFORM),
         rows=[(f"{month:%Y-%m}", settings.CURRENCY, *_platform(one)) for one in found],
+    )
+
+
+@transaction.atomic
+def export_rerating(
+    *, uid: str, found: Sequence[Moved], actor: Actor, at: datetime
+) -> StreamingHttpResponse:
+    """What a re-rating changes, by SKU, as CSV."""
+    record(
+        events.RERATING_EXPORTED,
+        actor=actor,
+        at=at,
+        target=Target("rerating", uid, uid),
+        payload={"rows": len(found)},
+    )
+    return respond(
+        name=f"rerating-{uid}",
+        form="csv",
+        columns=(*_MOVED, "currency"),
+        rows=[(*_moved(one), settings.CURRENCY) for one in found],
     )
 
 

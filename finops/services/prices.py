@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from audit.actor import SYSTEM, Actor, Target
 from audit.services.record import record
 from core.errors import Invalid
-from core.models import raise_revision
+from core.models import Revision, raise_revision
 from core.reasons import reason_given
 from finops import events
 from finops.models import Price
@@ -25,7 +25,7 @@ PRICES = "prices"
 # The id beside the revision tells apart a book whose change was rolled back: numbers
 # of a sequence are never given twice.
 _STAMP = """
-SELECT coalesce((SELECT number FROM core_revision WHERE name = 'prices'), 0),
+SELECT coalesce((SELECT number FROM core_revision WHERE name = 'prices'), 1),
        coalesce((SELECT max(id) FROM finops_price), 0),
        coalesce((SELECT max(id) FROM finops_exchangerate), 0)
 """
@@ -53,15 +53,30 @@ _held: _Held | None = None
 def current_book() -> PriceBook:
     """The prices and exchange rates known now; one small query if unchanged."""
     global _held
-    with connection.cursor() as cursor:
-        cursor.execute(_STAMP)
-        number, price, rate = cursor.fetchone()
-    stamp = (number, price, rate, settings.CURRENCY, settings.REPORT_TIME_ZONE)
+    stamp = _stamp()
     held = _held
     if held is None or held.stamp != stamp:
         # The stamp is read first: a change in between makes the next call read again.
         held = _held = _Held(stamp, _read_book())
     return held.book
+
+
+def book_stamp() -> str:
+    """Names the prices and rates known now: another stamp is another book."""
+    return ":".join(map(str, _stamp()))
+
+
+def hold_book() -> None:
+    """Let the book stand still until the running transaction ends."""
+    Revision.objects.get_or_create(pk=PRICES)
+    Revision.objects.select_for_update().get(pk=PRICES)
+
+
+def _stamp() -> tuple[int, int, int, str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_STAMP)
+        number, price, rate = cursor.fetchone()
+    return number, price, rate, settings.CURRENCY, settings.REPORT_TIME_ZONE
 
 
 def _read_book() -> PriceBook:

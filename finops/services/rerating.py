@@ -14,34 +14,39 @@ from django.db.models import Max
 from audit.actor import Actor, Target
 from audit.services.record import record
 from core.errors import Invalid
-from core.models import Revision
 from core.money import total
 from core.reasons import reason_given
 from finops import events
 from finops.models import UsageEvent
 from finops.models.ledger import Ledger
 from finops.price_book import PriceBook
-from finops.rerate import Moved, cost_at, moved
+from finops.rerate import Change, Moved, cost_at, moved
 from finops.services import task_facts
 from finops.services.dirty import note
-from finops.services.prices import PRICES, current_book
+from finops.services.prices import current_book, hold_book
 
 BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which usage to price anew; ``sku`` may end in ``*``, "" is every SKU."""
+    """Which usage to price anew; ``sku`` may end in ``*``, "" is every SKU.
+
+    ``teams`` None is that of every team.
+    """
 
     start: datetime
     end: datetime
     sku: str = ""
+    teams: frozenset[str] | None = None
 
     def rows(self) -> Ledger:
         """The rows that stand, in the booking currency."""
         found = UsageEvent.objects.standing().filter(
             at__gte=self.start, at__lt=self.end, currency=settings.CURRENCY
         )
+        if self.teams is not None:
+            found = found.filter(team__in=self.teams)
         if self.sku.endswith("*"):
             return found.filter(sku__startswith=self.sku[:-1])
         return found.filter(sku=self.sku) if self.sku else found
@@ -49,7 +54,7 @@ class Wanted:
 
 def preview(wanted: Wanted) -> tuple[Moved, ...]:
     """What pricing anew would change now, by SKU; nothing is written."""
-    _check(wanted)
+    check(wanted)
     book = current_book()
     rows = wanted.rows().only("sku", "unit", "at", "quantity", "cost", "flaw")
     return moved(
@@ -69,19 +74,19 @@ def rerate(
     follow. Stopping half-way leaves whole batches, and running it again does the rest;
     what costs the same is left alone. Raises Invalid.
     """
-    _check(wanted)
+    check(wanted)
     why = reason_given(reason)
     newest = wanted.rows().aggregate(newest=Max("pk"))["newest"] or 0
-    changes: list[tuple[str, Decimal | None, Decimal | None]] = []
+    changes: list[Change] = []
     last = 0
     while last < newest:
-        last, done = _batch(wanted, last, newest, batch, why, actor, at)
+        last, _, done = price_batch(wanted, last, newest, batch, why, actor, at)
         changes += done
     return moved(changes)
 
 
 @transaction.atomic
-def _batch(
+def price_batch(
     wanted: Wanted,
     last: int,
     newest: int,
@@ -89,15 +94,14 @@ def _batch(
     reason: str,
     actor: Actor,
     at: datetime,
-) -> tuple[int, list[tuple[str, Decimal | None, Decimal | None]]]:
-    # Changes of the book take this lock too: it stands still, and two take turns.
-    Revision.objects.get_or_create(pk=PRICES)
-    Revision.objects.select_for_update().get(pk=PRICES)
+) -> tuple[int, int, list[Change]]:
+    """The rows after the id ``last``: the id reached, how many, and what changed."""
+    hold_book()  # it stands still, and two take turns
     book = current_book()
     found = wanted.rows().filter(pk__gt=last, pk__lte=newest).order_by("pk")
     rows = list(found[:size])
     if not rows:
-        return newest, []
+        return newest, 0, []
     pairs = [
         (row, _again(row, book, at)) for row in rows if cost_at(book, row) != row.cost
     ]
@@ -111,7 +115,8 @@ def _batch(
             tasks={row.task for row, _ in pairs if row.task},
         )
         _record(pairs, wanted, reason, actor, at)
-    return rows[-1].pk, [(row.sku, row.cost, again.cost) for row, again in pairs]
+    changes = [(row.sku, row.cost, again.cost) for row, again in pairs]
+    return rows[-1].pk, len(rows), changes
 
 
 def _reverse(row: UsageEvent, at: datetime) -> UsageEvent:
@@ -169,6 +174,7 @@ def _record(
     )
 
 
-def _check(wanted: Wanted) -> None:
+def check(wanted: Wanted) -> None:
+    """Raises Invalid where the period does."""
     if wanted.end <= wanted.start:
         raise Invalid("The period must end after it starts.")

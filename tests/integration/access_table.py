@@ -44,6 +44,7 @@ _PLACE = {"name": "E", "slug": "e", "position": "1"}
 _RATE = {"month": "2026-10", "currency": "EUR", "rate": "1.1", "reason": "ECB"}
 _WHY = {"reason": "r"}
 _ENDED = {"last": "2026-11", **_WHY}
+_APPLY = {"digest": "x", **_WHY}
 _RULE = {"id": "yes", "effect": "deny", "mode": "enforce"}
 _APPROVE = {"verdict": "approve", "reason": "r"}
 _HAPPENED = {"resolution": "happened", "reason": "r"}
@@ -176,6 +177,9 @@ TABLE = (
     row("POST", "what_if", "S++++++", body={"first": "2026-11-01"}),
     row("GET", "rerate", "S3333++"),
     row("POST", "rerate", "S3333++", body={"first": "2026-11-01"}),
+    row("GET", "rerating", "S333344", uid="no"),
+    row("POST", "rerating", "S333344", uid="no", body={"digest": "x", **_WHY}),
+    row("GET", "rerating_export", "S333344", uid="no"),
     row("POST", "price_set", "S3333++", body={"sku": "sandbox/cpu", "amount": "1"}),
     # Settings
     row("GET", "teams", "S++++3+"),
@@ -265,6 +269,9 @@ TABLE = (
     row("GET", "api_servers", "S++++++"),
     row("GET", "api_chargeback_file", "S333444", month="1999-01", form="csv"),
     row("GET", "api_rates", "S++++++"),
+    row("POST", "api_reratings", "S3333++", json=True),
+    row("GET", "api_rerating", "S333344", uid="no"),
+    row("POST", "api_rerating_apply", "S333344", uid="no", body=_APPLY, json=True),
     row("GET", "api_platform_costs", "S++++++"),
     row("GET", "api_tools", "S++++++"),
     row("GET", "api_tool", "S++++++", **_TOOL),

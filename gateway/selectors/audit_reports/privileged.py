@@ -66,6 +66,7 @@ EVERYDAY = frozenset(
         "report_schedule.unsubscribed",
         "report_view.removed",
         "report_view.saved",
+        "rerating.exported",
         "run.cancelled",
         "run.ended",
         "run.held",

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.models import Event
 from core.clock import now
-from finops.models import UsageEvent
+from finops.models import BillingPeriod, Rerating, UsageEvent
 from policy.models import User
 from tests.builders.finops import make_price, make_usage
 from tests.builders.identity import Cast, make_cast
@@ -62,6 +62,14 @@ def test_more_skus_cost_no_more_queries(cast: Cast) -> None:
     assert counts[0] == counts[1]
 
 
+def _looked(client: Client, values: dict[str, str]) -> tuple[str, str]:
+    """The address of a difference, and its page."""
+    answer = client.post("/costs/rerate/", values)
+    assert answer.status_code == 302
+    address = answer["Location"]
+    return address, client.get(address).content.decode()
+
+
 def test_finance_sees_the_difference_and_prices_anew(cast: Cast) -> None:
     at = now()
     make_price("tokens/new", "0.5")
@@ -69,25 +77,47 @@ def test_finance_sees_the_difference_and_prices_anew(cast: Cast) -> None:
     client = _client(cast.finance)
     day = f"{at:%Y-%m-%d}"
     values = {"first": day, "last": day, "sku": "tokens/*"}
-    shown = client.post("/costs/rerate/", values).content.decode()
-    assert "1 row to take back" in shown
+    address, shown = _looked(client, values)
+    assert "1 row of 1 to take back" in shown
     assert "5.00 USD" in shown
+    digest = Rerating.objects.get().digest
+    wrong = {"digest": "x", "reason": "Price was late"}
+    for body in ({"digest": digest}, wrong, {"digest": digest, "reason": " "}):
+        assert client.post(address, body).status_code == 422
     assert UsageEvent.objects.count() == 1
-    refused = client.post("/costs/rerate/", values | {"apply": "yes"})
-    assert refused.status_code == 422
-    assert "Give a reason" in refused.content.decode()
-    assert UsageEvent.objects.count() == 1
-    done = values | {"apply": "yes", "reason": "Price was late"}
-    assert client.post("/costs/rerate/", done).status_code == 302
+    done = {"digest": digest, "reason": "Price was late"}
+    assert client.post(address, done).status_code == 302
+    assert "Done: 1 row taken back" in client.get(address).content.decode()
     assert UsageEvent.objects.standing().get().cost == Decimal(5)
     event = Event.objects.get(name="usage.rerated")
     assert event.actor_id == f"user:{cast.finance.username}"
-    assert client.post("/costs/rerate/", done).status_code == 302
+    # The same form sent twice.
+    assert client.post(address, done).status_code == 422
     assert UsageEvent.objects.count() == 3
-    assert (
-        "Nothing would change" in client.post("/costs/rerate/", values).content.decode()
-    )
+    assert "Nothing would change" in _looked(client, values)[1]
     assert "Everything has a price" in client.get("/costs/unrated/").content.decode()
+    table = b"".join(client.get(f"{address}export/")).decode()
+    assert table.splitlines()[1].startswith("tokens/new,1,0,5.000000000000,")
+    assert _client(cast.member).get(address).status_code == 403
+
+
+def test_a_closed_month_is_named(cast: Cast) -> None:
+    at = now()
+    make_price("tokens/new", "0.5")
+    make_usage("tokens/new", "10", cost=None, at=at)
+    client = _client(cast.finance)
+    day = f"{at:%Y-%m-%d}"
+    address, shown = _looked(client, {"first": day, "last": day})
+    assert "next open month" not in shown
+    month = BillingPeriod.objects.create(
+        month=at.date().replace(day=1),
+        zone="UTC",
+        currency="USD",
+        state=BillingPeriod.State.CLOSED,
+    )
+    page = client.get(address).content.decode()
+    assert f"{month.month:%B %Y} is closed" in page
+    assert "next open month" in page
 
 
 def test_a_period_that_ends_before_it_starts_is_refused(cast: Cast) -> None:
