@@ -1,11 +1,9 @@
 """A real tool server in the catalog, granted to a team, and runs that hold a lease."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -23,8 +21,8 @@ from policy.principal import Principal
 from policy.services.keys import principal_of
 from tests.builders.catalog import make_grant
 from tests.builders.identity import ACTOR, make_account, make_environment, make_key
+from tests.integration.connectors.conftest import free_port, http_server
 
-ROOT = Path(__file__).parents[3]
 Hold = Callable[[Principal], Holder]
 
 
@@ -36,21 +34,26 @@ def _fresh_catalog() -> None:
 
 @pytest.fixture(scope="session")
 def upstream() -> Iterator[UpstreamPool]:
-    """Connections that outlive single tests, so that servers start once."""
+    """Connections that outlive single tests."""
     pool = UpstreamPool()
     yield pool
     pool.close()
 
 
-def add_sample(name: str) -> Server:
-    """A draft of one of the demo's servers, over stdio."""
+@pytest.fixture(scope="session")
+def trivial_url() -> Iterator[str]:
+    """The server of ten trivial tools, over HTTP.
+
+    Each test has a row of its own for it: over stdio, each would start a process.
+    """
+    with http_server("deploy.demo.servers.trivial", free_port(), "--port") as spec:
+        yield spec.url
+
+
+def add_trivial(url: str) -> Server:
+    """A draft of the server of trivial tools."""
     return catalog.add_server(
-        name=name,
-        transport="stdio",
-        command=[sys.executable, "-m", f"deploy.demo.servers.{name}"],
-        secrets={"PYTHONPATH": str(ROOT)},
-        actor=ACTOR,
-        at=now(),
+        name="trivial", transport="http", url=url, actor=ACTOR, at=now()
     )
 
 
@@ -70,9 +73,9 @@ def open_up(server: Server, upstream: UpstreamPool, *environments: str) -> None:
 
 
 @pytest.fixture
-def trivial(db: None, upstream: UpstreamPool) -> Server:
+def trivial(db: None, trivial_url: str, upstream: UpstreamPool) -> Server:
     """The server of ten trivial tools, offered in dev to nobody yet."""
-    server = add_sample("trivial")
+    server = add_trivial(trivial_url)
     open_up(server, upstream, "dev")
     server.refresh_from_db()
     return server

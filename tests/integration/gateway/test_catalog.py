@@ -26,15 +26,15 @@ from tests.builders.identity import (
     make_user,
 )
 from tests.builders.runs import make_run
-from tests.integration.gateway.conftest import add_sample
+from tests.integration.gateway.conftest import add_trivial
 
 pytestmark = pytest.mark.django_db
 
 
 def test_a_synced_server_offers_tools_as_writes_until_reviewed(
-    upstream: UpstreamPool,
+    trivial_url: str, upstream: UpstreamPool
 ) -> None:
-    server = add_sample("trivial")
+    server = add_trivial(trivial_url)
     assert server.status == "draft"
     report = sync.sync_server(
         server_id=server.pk, upstream=upstream, actor=ACTOR, at=now()
