@@ -2,15 +2,18 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import httpx2
 import pytest
 
 from audit.models import Event
 from core.clock import now
-from finops.models import UsageReport
+from finops.models import BudgetHold, BudgetRefusal, BudgetUse, UsageReport
+from gateway.models import ModelCall
 from policy.models import Quota, QuotaHold, QuotaUse
 from policy.services.sandbox import Scope, set_sandbox_policy
+from tests.builders.budgets import make_budget
 from tests.builders.identity import ACTOR, make_account, make_key, make_team
 from tests.integration.mcp.models.asking import (
     ASKED,
@@ -157,3 +160,36 @@ def test_tokens_are_reserved_and_settled(
     with world.stack.database():
         assert QuotaUse.objects.get(quota=quota).used == used
         assert not QuotaHold.objects.filter(quota=quota).exists()
+
+
+def test_a_hard_budget_refuses_before_anything_is_sent(
+    world: World, server: ModelServerOnLoopback
+) -> None:
+    with world.stack.database():
+        team = make_team("broke")
+        broke = make_key(make_account(team), scopes=["models:use"]).text
+        budget = make_budget("0.50", team=team, at=now())
+    # A token costs 0.001: an answer of at most 300 tokens fits, one of 1,000 does not.
+    fits = {"model": "orchid", "messages": ASKED[:1], "max_tokens": 100}
+    before = len(server.bodies)
+    passed = ask(world, broke, fits)
+    assert passed.status_code == 200, passed.text
+    used = passed.json()["usage"]["total_tokens"]
+    with world.stack.database():
+        use = BudgetUse.objects.get(budget=budget)
+        assert (use.spent, use.held) == (Decimal(used) / 1000, Decimal(0))
+    refused = ask(world, broke, fits | {"max_tokens": 1_000})
+    assert (refused.status_code, len(server.bodies)) == (429, before + 1)
+    error = refused.json()["error"]
+    assert error["code"] == "budget_exceeded"
+    assert Decimal(error["details"]["left"]) == Decimal("0.5") - use.spent
+    assert Decimal(error["details"]["asked"]) > 1
+    assert budget.name in error["message"]
+    assert refused.headers["x-should-retry"] == "false"
+    with world.stack.database():
+        event = Event.objects.get(name="model.refused", decision="deny", team="broke")
+        assert "budget_exceeded" in event.body
+        assert BudgetRefusal.objects.filter(budget=budget).count() == 1
+        assert not ModelCall.objects.filter(team="broke", outcome="").exists()
+        assert ModelCall.objects.filter(team="broke").count() == 1
+        assert not BudgetHold.objects.filter(budget=budget).exists()
