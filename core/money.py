@@ -52,6 +52,13 @@ def places(amount: Decimal) -> int:
     return min(PLACES, max(2, 2 - amount.adjusted()))
 
 
+def plain(amount: Decimal) -> str:
+    """All digits of a number, without an exponent or trailing zeros."""
+    text = f"{amount:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text in {"", "-0"} else text
+
+
 def signed(amount: Decimal) -> str:
     """A change with its sign."""
     if not amount:

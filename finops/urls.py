@@ -1,6 +1,6 @@
 """Pages of costs and prices."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from finops import export_urls, report_urls
 from finops.api import platform as api_platform
@@ -20,6 +20,7 @@ from finops.views import (
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *budget_urls,
+    path("", include("finops.chargeback_urls")),
     path("costs/", costs.costs, name="costs"),
     path("costs/movers/", movers.cost_movers_page, name="cost_movers"),
     path("costs/prices/", prices.prices, name="prices"),

@@ -79,6 +79,7 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
             Place("Reports", "reports", "chart-bar", "i", can.COSTS_READ),
             Place("Explorer", "costs", "report-money", "c", can.COSTS_READ),
             Place("Budgets", "budgets", "gauge", "6", can.COSTS_READ),
+            Place("Chargeback", "chargeback", "receipt-2", "7", can.COSTS_READ),
             Place("Prices", "prices", "receipt-2", "b", can.COSTS_READ),
             Place("Platform costs", "platform_costs", "server", "5", can.COSTS_READ),
             Place("Exchange rates", "rates", "receipt-2", "4", can.COSTS_READ),

@@ -26,9 +26,9 @@ register.simple_tag(icon)
 # What a status word says at a glance. Red is for what needs a person.
 _TONES = {
     "good": "succeeded approved used ok active up allow confirmed enabled closed on "
-    "delivered passed verified",
-    "busy": "queued running pending draft reserved proposed expiring estimated",
-    "bad": "failed deny denied down error refused unknown tool_error broken "
+    "delivered passed verified accepted issued credited adjusted",
+    "busy": "queued running pending draft reserved proposed expiring estimated review",
+    "bad": "failed deny denied down error refused unknown tool_error broken disputed "
     "awaiting_outcome dead withheld",
     "quiet": "cancelled revoked expired disabled invalid removed off measured reported "
     "skipped unchecked",
@@ -59,6 +59,12 @@ def money(value: Decimal | None, currency: str = "") -> str:
     if value is None:
         return "unrated"
     return f"{_money.show(value)} {currency}".strip()
+
+
+@register.filter
+def exact(value: Decimal) -> str:
+    """All digits of an amount or quantity."""
+    return _money.plain(value)
 
 
 @register.filter

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from core.errors import Invalid
-from finops.chargeback.statement import Allocated, plain
+from core.money import plain
+from finops.chargeback.statement import Allocated
 
 DIRECT, EVEN, FIXED, PROPORTIONAL = "direct", "even", "fixed", "proportional"
 METHODS = (DIRECT, EVEN, FIXED, PROPORTIONAL)

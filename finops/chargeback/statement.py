@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.canonical import canonical
+from core.money import plain as plain
 from core.money import total
 
 USAGE, SHARED, PLATFORM = "usage", "shared", "platform"
@@ -144,13 +145,6 @@ def digest_of(document: StatementDocument) -> str:
 def content_digest(document: StatementDocument) -> str:
     """Names what a draft says, so that what is accepted is what is closed."""
     return hashlib.sha256(canonical(content(document))).hexdigest()
-
-
-def plain(amount: Decimal) -> str:
-    """A number without an exponent or trailing zeros."""
-    text = f"{amount:f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text in {"", "-0"} else text
 
 
 def _line(line: StatementLine) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
+from core.money import plain
 from finops.chargeback.shares import minor_places
-from finops.chargeback.statement import StatementDocument, plain
+from finops.chargeback.statement import StatementDocument
 from finops.exports.charges import invoice
 
 LINES = (

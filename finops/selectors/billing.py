@@ -30,6 +30,7 @@ from finops.models import (
     CostCentre,
     StatementLine,
 )
+from finops.selectors.platform_costs import of_month
 from finops.selectors.rates import known_exchange, known_rates
 from finops.selectors.rows import rows
 from finops.selectors.scope import Conditions
@@ -65,6 +66,10 @@ FROM finops_usageevent u WHERE {owned}
 _LATER = """
 SELECT count(*) AS rows, coalesce(sum(u.cost) FILTER (WHERE {rated}), 0) AS cost
 FROM finops_usageevent u WHERE u.at < %(end)s AND u.id > %(cut)s
+"""
+_COST = """
+SELECT coalesce(sum(u.cost), 0) AS cost
+FROM finops_usageevent u WHERE {owned} AND {rated}
 """
 Drivers = dict[str, dict[str, Decimal]]
 
@@ -234,7 +239,27 @@ def by_hand(period: BillingPeriod) -> list[ByHand]:
 
 def platform_due(period: BillingPeriod) -> list[PlatformCost]:
     """Fixed costs of the month, and what those of months before have changed by."""
-    return []
+    billed = platform_billed(period)
+    before = BillingPeriod.objects.filter(month__lt=period.month)
+    months = [*before.order_by("month").values_list("month", flat=True), period.month]
+    now = {
+        (cost.name, month): cost.amount
+        for month in months
+        for cost in of_month(month)
+        if cost.amount is not None
+    }
+    zero = Decimal(0)
+    due = {key: now.get(key, zero) - billed.get(key, zero) for key in {*now, *billed}}
+    return [
+        PlatformCost(name, month, amount)
+        for (name, month), amount in sorted(due.items())
+        if amount
+    ]
+
+
+def platform_unrated(period: BillingPeriod) -> int:
+    """Fixed costs of the month that no exchange rate turns into its currency."""
+    return sum(cost.amount is None for cost in of_month(period.month))
 
 
 def platform_billed(period: BillingPeriod) -> dict[tuple[str, date], Decimal]:
@@ -270,3 +295,8 @@ def rates_known(period: BillingPeriod) -> list[tuple[str, Decimal]]:
     names = known_rates().values_list("currency", flat=True)
     found = [(name, exchange.rate(name, start)) for name in sorted(set(names))]
     return [(name, rate) for name, rate in found if rate is not None]
+
+
+def ledger_cost(period: BillingPeriod) -> Decimal:
+    """What the rated rows of a month come to, summed as they lie."""
+    return Decimal(_read(_COST, period)[0]["cost"])

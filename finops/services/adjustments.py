@@ -9,10 +9,11 @@ from audit.actor import Actor, Target
 from audit.services.record import record
 from core.errors import Invalid, NotFound
 from core.ids import new_id
+from core.money import plain
 from core.reasons import reason_given
 from finops.chargeback import events
 from finops.chargeback.shares import minor_places
-from finops.chargeback.statement import ADJUSTMENT, CREDIT, plain
+from finops.chargeback.statement import ADJUSTMENT, CREDIT
 from finops.models import Adjustment, BillingPeriod, Dispute
 from finops.services.billing import (
     ensure_centres,

@@ -24,7 +24,13 @@ from finops.chargeback.statement import (
 )
 from finops.models import BillingPeriod, CostCentre, Statement, UsageEvent
 from finops.models import StatementLine as Row
-from finops.selectors.billing import month_of, rates_known, sources, unrated
+from finops.selectors.billing import (
+    month_of,
+    platform_unrated,
+    rates_known,
+    sources,
+    unrated,
+)
 from finops.selectors.statements import rates_of
 
 State = Statement.State
@@ -104,7 +110,7 @@ def rebuild(period: BillingPeriod, *, actor: Actor, at: datetime) -> BillingPeri
     made = make(period)
     changed = _store(period, made, at)
     found = made.sources
-    period.unrated = unrated(period)
+    period.unrated = unrated(period) + platform_unrated(period)
     period.ledger_cost = total(one.cost for one in found.groups)
     period.platform_cost = total(one.amount for one in found.platform)
     period.adjusted = total(one.amount for one in found.by_hand)

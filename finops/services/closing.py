@@ -8,10 +8,11 @@ from django.db import transaction
 from audit.actor import Actor
 from audit.services.record import record
 from core.errors import Invalid, NotFound
+from core.money import plain
 from core.reasons import reason_given
 from finops.chargeback import events
 from finops.chargeback.months import bounds
-from finops.chargeback.statement import content_digest, digest_of, plain
+from finops.chargeback.statement import content_digest, digest_of
 from finops.models import BillingPeriod, Dispute, Statement
 from finops.selectors.billing import cut_before
 from finops.services.billing import (

@@ -1,7 +1,5 @@
 """Sets cost centres and the rules that split shared costs among them."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -11,10 +9,10 @@ from django.db.models import Max
 from audit.actor import Actor, Target
 from audit.services.record import record
 from core.errors import Invalid
+from core.money import plain
 from core.reasons import reason_given
 from finops.chargeback import events
 from finops.chargeback.allocation import PROPORTIONAL, UNALLOCATED, Rule
-from finops.chargeback.statement import plain
 from finops.models import (
     AllocationRule,
     AllocationVersion,
@@ -147,14 +145,6 @@ def version_shown(version: AllocationVersion) -> dict[str, Any]:
         "driver": version.driver,
         "receivers": version.receivers,
     }
-
-
-def as_draft(rule: Rule, others: Sequence[Rule]) -> list[Rule]:
-    """The rules of a month with ``rule`` in the place of the one it replaces."""
-    tried = replace(rule, version=0)
-    if all(one.slug != rule.slug for one in others):
-        return [*others, tried]
-    return [tried if one.slug == rule.slug else one for one in others]
 
 
 def _check_month(valid_from: date) -> None:

@@ -11,9 +11,10 @@ from audit.actor import Actor, Target
 from audit.services.record import DENY, record
 from core.errors import Denied, Invalid, NotFound
 from core.ids import new_id
+from core.money import plain
 from core.reasons import reason_given
 from finops.chargeback import events
-from finops.chargeback.statement import ADJUSTMENT, CREDIT, plain
+from finops.chargeback.statement import ADJUSTMENT, CREDIT
 from finops.models import Dispute, DisputeComment, Statement, StatementLine
 from finops.services.adjustments import adjust
 from finops.services.billing import MonthClosed, earliest_open

@@ -7,9 +7,11 @@ from decimal import Decimal
 from audit.actor import Actor
 from core.clock import now
 from finops.chargeback.allocation import Receiver, Rule
-from finops.chargeback.months import start_of
 from finops.models import AllocationVersion, BillingPeriod, CostCentre, Statement
-from finops.services import billing, closing, cost_centres
+from finops.services import adjustments, billing, closing, cost_centres, disputes
+from policy.models import User
+from tests.builders.finops import make_usage
+from tests.builders.identity import actor_of
 
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 IN_OCTOBER = datetime(2026, 10, 12, 9, 0, tzinfo=UTC)
@@ -97,6 +99,34 @@ def statement_of(centre: str, month: date = OCTOBER) -> Statement:
     )
 
 
-def month_end(month: date, zone: str) -> datetime:
-    """A moment after a month is over."""
-    return start_of(month.replace(day=1), zone)
+def make_disputed(user: User) -> dict[str, str]:
+    """October in review: a statement of CC-100 with a disputed line and a credit."""
+    make_rule(team="nobody", receivers=())
+    make_usage(cost="12.5", at=IN_OCTOBER, team="sales", cost_centre="CC-100")
+    make_usage("tool/crm.read", "3", cost="7", at=IN_OCTOBER, cost_centre="CC-200")
+    make_reviewed()
+    statement = statement_of("CC-100")
+    line = statement.lines.get()
+    dispute = disputes.open_dispute(
+        uid=statement.uid,
+        key=line.key,
+        reason="We never ran this.",
+        runs=["run_7k3m9q2x4p1a8c"],
+        actor=actor_of(user),
+        at=AFTER_OCTOBER,
+    )
+    credit = adjustments.adjust(
+        month=OCTOBER,
+        centre="CC-100",
+        kind="credit",
+        amount=Decimal("-2.5"),
+        reason="an outage of the platform",
+        actor=CONTROLLER,
+        at=AFTER_OCTOBER,
+    )
+    return {
+        "statement": statement.uid,
+        "line": line.key,
+        "dispute": dispute.uid,
+        "adjustment": credit.uid,
+    }

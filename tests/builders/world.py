@@ -15,6 +15,7 @@ from tests.builders.catalog import (
     make_server,
     make_tool,
 )
+from tests.builders.chargeback import make_disputed
 from tests.builders.holds import (
     make_approval,
     make_group,
@@ -72,6 +73,7 @@ def make_world() -> dict[str, Any]:
         **_channel(),
         "note": make_annotation().uid,
         "schedule": make_schedule().uid,
+        **make_disputed(cast.member),
         "gvisor_tool": SandboxPolicy.objects.create(
             tool="crm.drop", require_gvisor=True, changed_at=AT
         ).pk,

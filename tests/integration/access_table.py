@@ -18,6 +18,7 @@ For a new page, add a line. ``body=`` is what is posted, ``json=True`` sends it 
 from typing import Any
 
 from tests.integration.access_budgets import BUDGETS
+from tests.integration.access_chargeback import CHARGEBACK
 from tests.integration.access_reports import REPORTS
 from tests.integration.access_row import CAST as CAST
 from tests.integration.access_row import Row as Row
@@ -386,4 +387,5 @@ TABLE = (
     row("GET", "api_evidence", "S333+3+"),
     *BUDGETS,
     *REPORTS,
+    *CHARGEBACK,
 )  # fmt: skip

@@ -18,13 +18,20 @@ from finops.chargeback.allocation import DRIVERS, Receiver, Rule
 from finops.chargeback.months import next_month, start_of
 from finops.chargeback.shares import minor_places, rounded
 from finops.chargeback.statement import digest_of
-from finops.models import BillingPeriod, Statement, StatementLine, UsageEvent
+from finops.models import (
+    BillingPeriod,
+    Price,
+    Statement,
+    StatementLine,
+    UsageEvent,
+)
 from finops.selectors.billing import owned
 from finops.selectors.recompute import recompute_all
 from finops.selectors.rows import rows
 from finops.selectors.statements import document_of
 from finops.services import adjustments, billing, closing, cost_centres
 from tests.builders.chargeback import CONTROLLER
+from tests.builders.finops import make_price
 
 pytestmark = pytest.mark.django_db
 
@@ -199,6 +206,7 @@ def play(steps: list[Step], rules: list[Rule], zone: str, currency: str) -> None
         billing.ensure_centres([centre], at=at)
     # Something in the first month, so that the months begin there.
     book([_first()], until=FIRST, zone=zone, currency=currency)
+    _fixed_costs(currency)
     for position, rule in enumerate(rules):
         cost_centres.set_rule(
             rule=rule,
@@ -225,6 +233,15 @@ def play(steps: list[Step], rules: list[Rule], zone: str, currency: str) -> None
                 at=at,
             )
         close(month, zone)
+        if month == FIRST:
+            # The first month costs more than was known when it was closed.
+            Price.objects.filter(sku="platform/host/a").update(known_to=at)
+            make_price("platform/host/a", "9.01", unit="Months", currency=currency)
+
+
+def _fixed_costs(currency: str) -> None:
+    """What no rule takes is charged to nobody; rules of usage leave it alone."""
+    make_price("platform/host/a", "7.005", unit="Months", currency=currency)
 
 
 def _first() -> Booking:
@@ -284,7 +301,8 @@ def _totals_are_those_of_the_ledger(currency: str) -> None:
     booked = sum(row.cost for row in UsageEvent.objects.all() if row.cost is not None)
     by_hand = sum(period.adjusted for period in BillingPeriod.objects.all())
     borne = sum(line.cost for line in StatementLine.objects.all())
-    assert borne == booked + by_hand
+    # Three months at the amount that is known in the end.
+    assert borne == booked + by_hand + 3 * Decimal("9.01")
 
 
 def _centres_bear_what_they_caused(shared: set[str]) -> None:
