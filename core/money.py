@@ -59,6 +59,11 @@ def plain(amount: Decimal) -> str:
     return "0" if text in {"", "-0"} else text
 
 
+def trimmed(amount: Decimal) -> Decimal:
+    """The number without trailing zeros, as files show it."""
+    return Decimal(plain(amount))
+
+
 def signed(amount: Decimal) -> str:
     """A change with its sign."""
     if not amount:

@@ -207,10 +207,10 @@ def _by_hand(line: StatementLine, statement: Statement) -> Decimal:
 
 def _billed(statement: Statement) -> dict[int, Decimal]:
     """Each line of the statement, rounded so that they add up to its total."""
-    lines = list(statement.lines.order_by("number").only("pk", "cost"))
+    lines = list(statement.lines.order_by("number").values_list("pk", "cost"))
     places = minor_places(statement.period.currency)
-    parts = round_all([line.cost for line in lines], statement.billed, places=places)
-    return {line.pk: part for line, part in zip(lines, parts, strict=True)}
+    parts = round_all([cost for _, cost in lines], statement.billed, places=places)
+    return {pk: part for (pk, _), part in zip(lines, parts, strict=True)}
 
 
 def _billed_statement(statement: Statement) -> Decimal:

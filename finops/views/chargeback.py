@@ -14,6 +14,7 @@ from audit.history import history_of
 from audit.services.exports import export
 from core.clock import now
 from core.errors import Invalid, TollgateError
+from core.money import trimmed
 from core.tables import filters_of, paged
 from finops.chargeback_forms import CloseForm
 from finops.models import BillingPeriod
@@ -79,7 +80,7 @@ def _cells(row: MonthRow) -> list[object]:
     return [
         str(period),
         period.state,
-        row.billed,
+        "" if row.billed is None else trimmed(row.billed),
         period.currency,
         row.statements,
         row.accepted,
@@ -170,8 +171,8 @@ def _export(request: Request, period: BillingPeriod, form: str) -> HttpResponseB
                 one.charged,
                 one.state,
                 one.number,
-                one.cost,
-                one.billed,
+                trimmed(one.cost),
+                trimmed(one.billed),
                 period.currency,
                 one.digest,
             ]

@@ -18,6 +18,7 @@ from audit.services.exports import export
 from core.clock import now
 from core.errors import Invalid
 from core.forms import attempt, posted
+from core.money import trimmed
 from core.tables import filters_of, paged
 from finops.chargeback_forms import AdjustForm, CentreForm, ReasonForm
 from finops.models import Adjustment, CostCentre
@@ -183,7 +184,7 @@ def _cells(one: Adjustment) -> list[object]:
         str(one.period),
         one.cost_centre.slug,
         one.kind,
-        one.amount,
+        trimmed(one.amount),
         one.period.currency,
         f"{one.charge_month:%Y-%m}",
         one.reason,

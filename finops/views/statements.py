@@ -1,5 +1,6 @@
 """One statement: its lines, each down to its runs and worked out again; accepting."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
@@ -18,7 +19,7 @@ from audit.services.exports import export
 from core.clock import now
 from core.errors import NotFound, TollgateError
 from core.forms import attempt, posted
-from core.money import plain
+from core.money import plain, trimmed
 from core.tables import chips, filters_of, paged
 from finops.chargeback.statement import CATEGORIES
 from finops.chargeback_forms import DisputeForm
@@ -68,12 +69,17 @@ def statement(request: Request, uid: str) -> HttpResponseBase:
             name=f"statement-{found.period}-{found.pk}",
             form=form,
             columns=_COLUMNS,
-            rows=([getattr(line, name) for name in _COLUMNS] for line in lines),
+            rows=map(_cells, lines.iterator(chunk_size=500)),
             filters=filters_of(request),
             actor=actor_of(request),
             at=now(),
         )
     return _page(request, found, lines)
+
+
+def _cells(line: StatementLine) -> list[object]:
+    found = (getattr(line, name) for name in _COLUMNS)
+    return [trimmed(one) if isinstance(one, Decimal) else one for one in found]
 
 
 @require_POST

@@ -7,7 +7,14 @@ from decimal import Decimal
 from audit.actor import Actor
 from core.clock import now
 from finops.chargeback.allocation import Receiver, Rule
-from finops.models import AllocationVersion, BillingPeriod, CostCentre, Statement
+from finops.models import (
+    Adjustment,
+    AllocationVersion,
+    BillingPeriod,
+    CostCentre,
+    Dispute,
+    Statement,
+)
 from finops.services import adjustments, billing, closing, cost_centres, disputes
 from policy.models import User
 from tests.builders.finops import make_usage
@@ -19,6 +26,7 @@ IN_NOVEMBER = datetime(2026, 11, 12, 9, 0, tzinfo=UTC)
 AFTER_OCTOBER = datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
 AFTER_NOVEMBER = datetime(2026, 12, 3, 9, 0, tzinfo=UTC)
 CONTROLLER = Actor("user", "user:dan", "Dan Example")
+LEAD = Actor("user", "user:alice", "Alice Example")
 
 
 def make_centre(
@@ -99,34 +107,43 @@ def statement_of(centre: str, month: date = OCTOBER) -> Statement:
     )
 
 
+def make_credit(
+    centre: str, amount: str, *, reason: str = "an outage of the platform"
+) -> Adjustment:
+    """A credit on October."""
+    return adjustments.adjust(
+        month=OCTOBER,
+        centre=centre,
+        kind="credit",
+        amount=Decimal(amount),
+        reason=reason,
+        actor=CONTROLLER,
+        at=AFTER_OCTOBER,
+    )
+
+
+def make_dispute(statement: Statement, *, actor: Actor = LEAD) -> Dispute:
+    """A dispute of the first line, with a run that it points to."""
+    return disputes.open_dispute(
+        uid=statement.uid,
+        key=statement.lines.order_by("number")[0].key,
+        reason="We never ran this.",
+        runs=["run_7k3m9q2x4p1a8c"],
+        actor=actor,
+        at=AFTER_OCTOBER,
+    )
+
+
 def make_disputed(user: User) -> dict[str, str]:
     """October in review: a statement of CC-100 with a disputed line and a credit."""
     make_rule(team="nobody", receivers=())
     make_usage(cost="12.5", at=IN_OCTOBER, team="sales", cost_centre="CC-100")
     make_usage("tool/crm.read", "3", cost="7", at=IN_OCTOBER, cost_centre="CC-200")
     make_reviewed()
-    statement = statement_of("CC-100")
-    line = statement.lines.get()
-    dispute = disputes.open_dispute(
-        uid=statement.uid,
-        key=line.key,
-        reason="We never ran this.",
-        runs=["run_7k3m9q2x4p1a8c"],
-        actor=actor_of(user),
-        at=AFTER_OCTOBER,
-    )
-    credit = adjustments.adjust(
-        month=OCTOBER,
-        centre="CC-100",
-        kind="credit",
-        amount=Decimal("-2.5"),
-        reason="an outage of the platform",
-        actor=CONTROLLER,
-        at=AFTER_OCTOBER,
-    )
+    dispute = make_dispute(statement_of("CC-100"), actor=actor_of(user))
     return {
-        "statement": statement.uid,
-        "line": line.key,
+        "statement": dispute.statement.uid,
+        "line": dispute.key,
         "dispute": dispute.uid,
-        "adjustment": credit.uid,
+        "adjustment": make_credit("CC-100", "-2.5").uid,
     }

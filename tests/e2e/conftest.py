@@ -31,8 +31,13 @@ from tests.builders.catalog import (
     make_tool,
     make_version,
 )
-from tests.builders.chargeback import make_built
-from tests.builders.finops import make_metered_run
+from tests.builders.chargeback import (
+    make_built,
+    make_centre,
+    make_rule,
+    statement_of,
+)
+from tests.builders.finops import make_metered_run, make_usage
 from tests.builders.holds import make_approval, make_group
 from tests.builders.identity import (
     ACTOR,
@@ -184,7 +189,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         sink = make_sink("file", name="off-site copy", file="sights.jsonl")
         asked = [*_approvals(people), *_channel(people), *_policy(people)]
         asked += [*_models(at), *_reports()]
-        asked += _exports()
+        asked += _chargeback()
         event = Event.objects.order_by("-pk").first()
     assert event is not None
     return (
@@ -247,11 +252,30 @@ def _reports() -> tuple[str, ...]:
     )
 
 
-def _exports() -> tuple[str, ...]:
-    """The month as it stands, to take along."""
-    month = month_at(now(), settings.REPORT_TIME_ZONE)
-    make_built(month, at=now())
-    return (f"/chargeback/{month:%Y-%m}/export/",)
+def _chargeback() -> tuple[str, ...]:
+    """The month as it stands: a statement with a shared cost, and what splits it."""
+    at = now()
+    month = month_at(at, settings.REPORT_TIME_ZONE)
+    make_centre("CC-100", name="Sales")
+    make_rule(team="core", receivers=[("CC-100", "0")], valid_from=month)
+    make_usage("tool/crm.read", "9", cost="1.23456", at=at, team="core")
+    make_built(month, at=at)
+    statement = statement_of("CC-100", month)
+    line = statement.lines.filter(rule="platform-team")[0]
+    return (
+        f"/chargeback/{month:%Y-%m}/",
+        f"/chargeback/{month:%Y-%m}/export/",
+        f"/chargeback/statements/{statement.uid}/",
+        f"/chargeback/statements/{statement.uid}/lines/{line.key}/",
+        "/chargeback/disputes/",
+        "/chargeback/adjustments/",
+        "/chargeback/adjustments/add/",
+        "/chargeback/centres/",
+        "/chargeback/centres/set/?slug=CC-100",
+        "/chargeback/rules/",
+        "/chargeback/rules/platform-team/",
+        "/chargeback/rules/platform-team/change/",
+    )
 
 
 def _approvals(people: Cast) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import pytest
 from audit.actor import Actor
 from audit.models import Event
 from core.errors import Denied, Invalid
-from finops.models import Adjustment, Dispute, DisputeComment, Statement
+from finops.models import Adjustment, Dispute, DisputeComment
 from finops.services import adjustments, closing, disputes
 from finops.services.billing import MonthClosed
 from tests.builders.chargeback import (
@@ -15,29 +15,18 @@ from tests.builders.chargeback import (
     AFTER_OCTOBER,
     CONTROLLER,
     IN_OCTOBER,
+    LEAD,
     NOVEMBER,
     OCTOBER,
     make_built,
     make_closed,
+    make_dispute,
     make_reviewed,
     statement_of,
 )
 from tests.builders.finops import make_usage
 
 pytestmark = pytest.mark.django_db
-
-LEAD = Actor("user", "user:alice", "Alice Example")
-
-
-def disputed(statement: Statement, *, actor: Actor = LEAD) -> Dispute:
-    return disputes.open_dispute(
-        uid=statement.uid,
-        key=statement.lines.order_by("number")[0].key,
-        reason="We never ran this.",
-        runs=["run_7k3m9q2x4p1a8c"],
-        actor=actor,
-        at=AFTER_OCTOBER,
-    )
 
 
 def resolved(
@@ -56,7 +45,7 @@ def resolved(
 def test_a_credit_stands_on_the_month_while_it_is_open() -> None:
     make_usage(cost="10", at=IN_OCTOBER)
     make_reviewed()
-    dispute = disputed(statement_of("CC-support"))
+    dispute = make_dispute(statement_of("CC-support"))
 
     resolved(dispute, "credited", "4.50")
 
@@ -74,7 +63,7 @@ def test_a_credit_for_a_closed_month_is_a_line_of_the_next() -> None:
     make_closed()
     digest = statement_of("CC-support").digest
 
-    resolved(disputed(statement_of("CC-support")), "credited", "4.5")
+    resolved(make_dispute(statement_of("CC-support")), "credited", "4.5")
     make_built(NOVEMBER, at=AFTER_NOVEMBER)
 
     (credit,) = statement_of("CC-support", NOVEMBER).lines.all()
@@ -86,7 +75,7 @@ def test_a_credit_for_a_closed_month_is_a_line_of_the_next() -> None:
 def test_nobody_resolves_their_own_dispute() -> None:
     make_usage(cost="10", at=IN_OCTOBER)
     make_reviewed()
-    dispute = disputed(statement_of("CC-support"), actor=CONTROLLER)
+    dispute = make_dispute(statement_of("CC-support"), actor=CONTROLLER)
 
     with pytest.raises(Denied, match="their own"):
         resolved(dispute, "credited", "10")
@@ -99,7 +88,7 @@ def test_nobody_resolves_their_own_dispute() -> None:
 def test_a_rejection_says_why_and_ends_it() -> None:
     make_usage(cost="10", at=IN_OCTOBER)
     make_reviewed()
-    dispute = disputed(statement_of("CC-support"))
+    dispute = make_dispute(statement_of("CC-support"))
 
     resolved(dispute, "rejected")
 
@@ -115,7 +104,7 @@ def test_a_rejection_says_why_and_ends_it() -> None:
 def test_a_disputed_line_keeps_its_thread_when_the_draft_is_built_anew() -> None:
     make_usage(cost="10", at=IN_OCTOBER)
     make_reviewed()
-    dispute = disputed(statement_of("CC-support"))
+    dispute = make_dispute(statement_of("CC-support"))
     make_usage(cost="1", at=IN_OCTOBER)
     make_built()
 
@@ -132,7 +121,7 @@ def test_a_dispute_takes_an_acceptance_back() -> None:
     one = statement_of("CC-support")
     closing.accept(uid=one.uid, content=one.content, actor=LEAD, at=AFTER_OCTOBER)
 
-    disputed(one)
+    make_dispute(one)
 
     one = statement_of("CC-support")
     assert (one.state, one.accepted_by) == ("review", "")
@@ -143,7 +132,7 @@ def test_a_dispute_takes_an_acceptance_back() -> None:
 def test_closing_over_an_open_dispute_needs_a_reason() -> None:
     make_usage(cost="10", at=IN_OCTOBER)
     make_reviewed()
-    disputed(statement_of("CC-support"))
+    make_dispute(statement_of("CC-support"))
 
     with pytest.raises(Invalid, match="1 disputes are open"):
         closing.close(month=OCTOBER, actor=CONTROLLER, at=AFTER_OCTOBER)
@@ -166,7 +155,7 @@ def test_closing_over_an_open_dispute_needs_a_reason() -> None:
 def test_outcomes_that_make_no_sense(outcome: str, amount: str, said: str) -> None:
     make_usage(cost="10", at=IN_OCTOBER)
     make_reviewed()
-    dispute = disputed(statement_of("CC-support"))
+    dispute = make_dispute(statement_of("CC-support"))
 
     with pytest.raises(Invalid, match=said):
         resolved(dispute, outcome, amount)
@@ -174,12 +163,12 @@ def test_outcomes_that_make_no_sense(outcome: str, amount: str, said: str) -> No
     assert Dispute.objects.get().state == "open"
 
 
-def test_a_draft_is_not_disputed() -> None:
+def test_a_draft_is_not_make_dispute() -> None:
     make_usage(cost="10", at=IN_OCTOBER)
     make_built()
 
     with pytest.raises(MonthClosed, match="wait for its review"):
-        disputed(statement_of("CC-support"))
+        make_dispute(statement_of("CC-support"))
 
 
 def test_an_adjustment_is_withdrawn_while_its_month_is_open() -> None:
