@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, path
 
+from finops.api import statements as api
 from finops.views import allocation, chargeback, cost_centres, disputes, statements
 
 _MONTH = "chargeback/<slug:month>/"
@@ -46,4 +47,15 @@ urlpatterns: list[URLPattern] = [
     ),
     path(_MONTH, chargeback.billing_month, name="billing_month"),
     path(f"{_MONTH}act/", chargeback.billing_act, name="billing_act"),
+    path("api/v1/chargeback/", api.BillingMonths.as_view(), name="api_billing_months"),
+    path(
+        "api/v1/chargeback/statements/<slug:uid>/",
+        api.StatementDetail.as_view(),
+        name="api_statement",
+    ),
+    path(
+        "api/v1/chargeback/<slug:month>/",
+        api.BillingMonth.as_view(),
+        name="api_billing_month",
+    ),
 ]

@@ -112,8 +112,7 @@ def statements(month: Month, sources: Sources) -> Lines:
     """The lines of each cost centre, rounded: they add up to the rounded whole."""
     found: dict[str, list[StatementLine]] = {}
     for centre, line in _lines(month, sources):
-        if line.cost or line.quantity:
-            found.setdefault(centre, []).append(line)
+        found.setdefault(centre, []).append(line)
     names = sorted(found)
     costs = [total(line.cost for line in found[name]) for name in names]
     whole = rounded(sources.cost, places=month.places)
@@ -176,6 +175,8 @@ def _lines(month: Month, sources: Sources) -> Iterable[tuple[str, StatementLine]
 def _of_group(
     month: Month, sources: Sources, group: Group
 ) -> Iterable[tuple[str, StatementLine]]:
+    if not (group.cost or group.quantity):
+        return  # All of it was taken back.
     own = group.origin.cost_centre or UNALLOCATED
     plan = first_that_takes(
         sources.plans_of(group.charge_month),

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 
+from audit.web import Rights
 from core.errors import NotFound
 from core.money import plain, total
 from finops.chargeback.months import bounds, named
@@ -36,27 +37,30 @@ class Check:
     url_name: str = ""
 
 
-def centres_for(access: Access, capability: str = COSTS_READ) -> frozenset[str] | None:
-    """Cost centres of a person: those of the teams, and those owned; None is all."""
+def centres_for(access: Rights, capability: str = COSTS_READ) -> frozenset[str] | None:
+    """Cost centres of a person or key: its teams', and those owned; None is all."""
     teams = access.teams_for(capability)
     if teams is None:
         return None
     own = Team.objects.filter(slug__in=teams).values_list("cost_centre", flat=True)
-    owned = CostCentre.objects.filter(owner=access.username) if teams else ()
-    return frozenset(own) | {centre.slug for centre in owned}
+    found = frozenset(own)
+    if teams and isinstance(access, Access):
+        owned = CostCentre.objects.filter(owner=access.username)
+        found |= frozenset(owned.values_list("slug", flat=True))
+    return found
 
 
 def visible_statements(
-    access: Access, capability: str = COSTS_READ
+    access: Rights, capability: str = COSTS_READ
 ) -> QuerySet[Statement]:
-    """Statements of the cost centres that are a person's."""
+    """Statements of the cost centres that are the caller's."""
     found = Statement.objects.select_related("period", "cost_centre")
     centres = centres_for(access, capability)
     return found if centres is None else found.filter(cost_centre__slug__in=centres)
 
 
-def statement_for(access: Access, uid: str, capability: str = COSTS_READ) -> Statement:
-    """A statement that this person may see. Raises NotFound."""
+def statement_for(access: Rights, uid: str, capability: str = COSTS_READ) -> Statement:
+    """A statement that the caller may see. Raises NotFound."""
     found = visible_statements(access, capability).filter(uid=uid).first()
     if found is None:
         raise NotFound("There is no such statement, or you may not see it.")
@@ -69,7 +73,7 @@ def may_dispute(access: Access, statement: Statement) -> bool:
     return centres is None or statement.cost_centre.slug in centres
 
 
-def visible_disputes(access: Access) -> QuerySet[Dispute]:
+def visible_disputes(access: Rights) -> QuerySet[Dispute]:
     """Disputes of statements that a person may see."""
     found = Dispute.objects.select_related(
         "statement__period", "statement__cost_centre"
@@ -115,7 +119,7 @@ class MonthRow:
     todo: str
 
 
-def month_rows(access: Access, *, at: datetime) -> list[MonthRow]:
+def month_rows(access: Rights, *, at: datetime) -> list[MonthRow]:
     """Every month, the newest first; three queries however many there are."""
     seen = visible_statements(access)
     agreed = Q(state__in=("accepted", "closed", "issued"))

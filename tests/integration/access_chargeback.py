@@ -39,4 +39,7 @@ CHARGEBACK = (
     row("GET", "allocation_rule", "S++++++", slug="platform-team"),
     row("GET", "allocation_change", "S3333++", slug="platform-team"),
     row("POST", "allocation_change", "S3333++", slug="platform-team", body=_SPLIT),
+    row("GET", "api_billing_months", "S++++++"),
+    row("GET", "api_billing_month", "S++++++", month="2026-10"),
+    row("GET", "api_statement", "S4+++++", uid="@statement"),
 )  # fmt: skip

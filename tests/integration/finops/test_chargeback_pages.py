@@ -30,7 +30,7 @@ from tests.builders.chargeback import (
     statement_of,
 )
 from tests.builders.finops import make_usage
-from tests.builders.identity import Cast
+from tests.builders.identity import Cast, make_account, make_key
 from tests.integration.gateway.pages.conftest import queries_of
 
 pytestmark = pytest.mark.django_db
@@ -267,6 +267,37 @@ def test_a_cost_centre_is_shown_instead_of_charged(cast: Cast, browse: Browse) -
     assert ("CC-100", "alice", "False") in [
         (one["code"], one["owner"], one["charged"]) for one in found
     ]
+
+
+@pytest.mark.usefixtures("october")
+def test_a_key_reads_the_statements_of_its_team(cast: Cast) -> None:
+    make_rule(team="core", receivers=[("CC-100", "0"), ("CC-200", "0")])
+    make_closed()
+    key = make_key(make_account(cast.team, "books"), scopes=["costs:read"])
+    bearer = {"Authorization": f"Bearer {key.text}"}
+
+    def read(path: str) -> Any:
+        return Client().get(f"/api/v1/chargeback/{path}", headers=bearer)
+
+    assert [(one["month"], one["total"]) for one in read("").json()] == [
+        ("2026-11", None),
+        ("2026-10", "13.000000000000"),
+    ]
+    (head,) = read("2026-10/").json()["statements"]
+    assert (head["cost_centre"], head["digest"]) == (
+        "CC-100",
+        statement_of("CC-100").digest,
+    )
+    whole = read(f"statements/{head['statement']}/").json()
+    assert [
+        (one["category"], one["rule"], one["ratio"], one["billed"])
+        for one in whole["lines"]
+    ] == [
+        ("usage", "", None, "10.000000000000"),
+        ("shared", "platform-team@1", "0.500000000000000000", "3.000000000000"),
+    ]
+    assert read(f"statements/{statement_of('CC-200').uid}/").status_code == 404
+    assert read("2027-01/").status_code == 404
 
 
 def _fill(numbers: range) -> None:
