@@ -84,14 +84,18 @@ def owned(period: BillingPeriod) -> Conditions:
     """Conditions on ``finops_usageevent u``: the rows that a month owns.
 
     They are those before its end and up to its cut, less what the months before own;
-    with rising cuts every row is of one month alone.
+    with rising cuts every row is of one month alone. A month begins where the one
+    before has ended, also where the zone was changed meanwhile.
     """
     start, end = bounds(period.month, period.zone)
+    before = _month_before(period)
+    if before is not None:
+        start = bounds(before.month, before.zone)[1]
     parameters = {
         "start": start,
         "end": end,
         "cut": period.cut,
-        "cut_before": cut_before(period),
+        "cut_before": before.cut if before else 0,
         "zone": period.zone,
         "currency": period.currency,
     }
@@ -100,8 +104,13 @@ def owned(period: BillingPeriod) -> Conditions:
 
 def cut_before(period: BillingPeriod) -> int:
     """The cut of the month before; 0 of the first."""
-    before = BillingPeriod.objects.filter(month__lt=period.month).order_by("-month")
-    return before.values_list("cut", flat=True).first() or 0
+    before = _month_before(period)
+    return before.cut if before else 0
+
+
+def _month_before(period: BillingPeriod) -> BillingPeriod | None:
+    before = BillingPeriod.objects.filter(month__lt=period.month)
+    return before.order_by("-month").first()
 
 
 def groups(period: BillingPeriod) -> list[Group]:
@@ -176,8 +185,13 @@ def plans(
     rules: Sequence[Rule],
     found: Sequence[Group],
     metered: Mapping[str, Mapping[str, Decimal]],
+    *,
+    month: date,
 ) -> list[Plan]:
-    """Each rule with its weights; a cost centre's own cost is what no rule takes."""
+    """Each rule with its weights; a cost centre's own cost is what no rule takes.
+
+    As with all drivers that of the month counts, not what corrects another.
+    """
     named = {one.origin.cost_centre or UNALLOCATED for one in found}
     centres = sorted(
         named | set(CostCentre.objects.values_list("slug", flat=True)) - {UNALLOCATED}
@@ -188,7 +202,7 @@ def plans(
         taken = first_that_takes(
             takers, source=OF_USAGE, sku=one.sku, team=one.origin.team
         )
-        if taken is None:
+        if taken is None and one.charge_month == month:
             own[one.origin.cost_centre or UNALLOCATED].append(one.cost)
     costs = {centre: total(amounts) for centre, amounts in own.items()}
     weights = {**metered, COST: costs}
@@ -203,7 +217,7 @@ def sources(period: BillingPeriod, *, rules: Sequence[Rule] | None = None) -> So
         groups=found,
         platform=platform_due(period),
         by_hand=by_hand(period),
-        plans=plans(in_force, found, drivers(period)),
+        plans=plans(in_force, found, drivers(period), month=period.month),
         plans_then=plans_then(period),
     )
 

@@ -1,11 +1,12 @@
 """A month from draft to issue, over a ledger in PostgreSQL."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from pytest_django import Settings
 
 from audit.models import Event
 from finops.models import BillingPeriod, Statement, StatementLine
@@ -249,3 +250,47 @@ def test_a_document_is_the_statement() -> None:
     )
     assert document.lines[0].charge_start == document.period_start
     assert document.digest == statement_of("CC-support").digest
+
+
+@pytest.mark.parametrize(
+    ("zone", "then"),
+    [("Pacific/Auckland", "America/New_York"), ("America/New_York", "Asia/Kathmandu")],
+)
+def test_a_change_of_zone_neither_loses_nor_doubles_usage(
+    settings: Settings, zone: str, then: str
+) -> None:
+    edge = datetime(2026, 11, 1, tzinfo=UTC)
+    for hour in range(-24, 25):
+        make_usage(cost="1", at=edge + timedelta(hours=hour))
+    settings.REPORT_TIME_ZONE = zone
+    billing.ensure_periods(at=IN_OCTOBER)
+    settings.REPORT_TIME_ZONE = then
+    make_closed()
+    november = make_built(NOVEMBER, at=AFTER_NOVEMBER)
+
+    october = BillingPeriod.objects.get(month=OCTOBER)
+    assert (october.zone, november.zone) == (zone, then)
+    assert october.ledger_cost + november.ledger_cost == 49
+    assert 0 < october.ledger_cost < 49
+
+
+def test_what_corrects_a_month_is_no_driver_of_the_next() -> None:
+    make_centre("CC-sales")
+    make_centre("CC-support")
+    make_rule(
+        sku="tool/*",
+        method="proportional",
+        driver="cost",
+        receivers=[("CC-sales", "0"), ("CC-support", "0")],
+    )
+    make_usage(cost="1", at=IN_OCTOBER, team="sales")
+    make_closed()
+    make_usage(cost="90", at=IN_OCTOBER, team="sales")
+    for team in ("sales", "support"):
+        make_usage(cost="2", at=IN_NOVEMBER, team=team)
+    make_usage("tool/crm.read", "1", cost="8", at=IN_NOVEMBER, team="ops")
+
+    make_built(NOVEMBER, at=AFTER_NOVEMBER)
+
+    shared = [row for row in lines("CC-support", NOVEMBER) if row[0] == "shared"]
+    assert shared == [("shared", "ops", "4", "4.00")]

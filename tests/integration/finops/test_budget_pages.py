@@ -104,8 +104,10 @@ def test_members_see_their_teams_budgets_alone(cast: Cast, browse: Browse) -> No
 
 def test_the_page_tells_all_of_a_budget(cast: Cast, browse: Browse) -> None:
     at = now()
-    make_usage(cost="3", at=at - timedelta(minutes=5), team=cast.team.slug)
-    fact = make_fact(team=cast.team.slug, cost="3", ended_at=at - timedelta(minutes=5))
+    # Of this month, also in its first minutes.
+    used = max(at - timedelta(minutes=5), at.replace(day=1, hour=0, minute=0, second=0))
+    make_usage(cost="3", at=used, team=cast.team.slug)
+    fact = make_fact(team=cast.team.slug, cost="3", ended_at=used)
     budget = make_budget("10", name="Ours", team=cast.team, at=at, thresholds=(20,))
     use = BudgetUse.objects.get(budget=budget)
     assert use.spent == 3

@@ -99,11 +99,12 @@ def test_the_download_says_what_the_page_says(cast: Cast, by: str) -> None:
 
 
 def test_a_download_is_on_record_with_its_filters(cast: Cast) -> None:
-    _rows(_client(cast.finance), "&by=tool&environment=prod&first=2026-11-01")
+    day = f"{now():%Y-%m-%d}"
+    _rows(_client(cast.finance), f"&by=tool&environment=prod&first={day}")
     event = Event.objects.get(name="costs.exported")
     body = json.loads(event.body)
     assert event.actor_id == f"user:{cast.finance.username}"
-    assert body["payload"]["filters"] == "first=2026-11-01, environment=prod, by=tool"
+    assert body["payload"]["filters"] == f"first={day}, environment=prod, by=tool"
     assert body["payload"]["form"] == "csv"
 
 
@@ -236,10 +237,11 @@ def _price(client: Client, **changes: str) -> Any:
 def test_finance_sets_a_price_and_the_book_shows_it(cast: Cast) -> None:
     make_price("tool/crm.*", "0.0001", unit="Requests")
     client = _client(cast.finance)
-    response = _price(client)
+    day = f"{now() + timedelta(days=9):%Y-%m-%d}"
+    response = _price(client, valid_from=day)
     assert response.status_code == 302
     page = client.get(response["Location"]).content.decode()
-    assert "tool/crm.* costs 0.0002 USD a Requests from 2026-12-01" in page
+    assert f"tool/crm.* costs 0.0002 USD a Requests from {day}" in page
     assert "planned" in page
     assert "replaced" in page
     event = Event.objects.get(name="price.set")
