@@ -61,6 +61,8 @@ _OF_RUNS = frozenset(
         "model",
         "cost_centre",
         "principal",
+        "server",
+        "language",
     }
 )
 _OF_TIME = frozenset({"period", "first", "last", "against_first", "against_last"})
@@ -121,14 +123,18 @@ def report_runs_url(chosen: Mapping[str, str], period: Period, *, failed: bool) 
 
 
 def runs_url(query: Mapping[str, str], period: Period, **more: str) -> str:
-    """The runs behind a figure; empty where the list of runs has no such filter."""
+    """The runs behind a figure; empty where the list of runs has no such filter.
+
+    Reports count a run where it ended, and so does the list then.
+    """
     chosen = {
         name: value for name, value in query.items() if value and name not in _OF_TIME
     }
     if not _OF_RUNS.issuperset(chosen):
         return ""
     try:
-        return f"{reverse('runs')}?{urlencode({**of_period(period), **chosen, **more})}"
+        query = {**of_period(period), **chosen, **more, "counted": "ended"}
+        return f"{reverse('runs')}?{urlencode(query)}"
     except NoReverseMatch:
         return ""
 

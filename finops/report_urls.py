@@ -4,10 +4,11 @@ from django.urls import URLPattern, URLResolver, path
 
 from finops.api import annotations as api_annotations
 from finops.api import reports as api_reports
-from finops.views import annotations, reports, schedules
+from finops.views import annotations, efficiency, reports, schedules
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/", reports.reports, name="reports"),
+    path("reports/efficiency/", efficiency.efficiency_page, name="efficiency"),
     path("reports/annotations/", annotations.annotations, name="annotations"),
     path(
         "reports/annotations/<slug:uid>/remove/",

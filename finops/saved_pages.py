@@ -12,7 +12,7 @@ from audit.web import Rights
 from core.errors import Invalid
 from core.money import show, signed
 from core.templatetags.tollgate import percent
-from finops import headline_contexts
+from finops import efficiency_contexts, headline_contexts
 from finops.compare import NEITHER, relative
 from finops.forms import HeadlineFilter, MoverFilter, ReportFilter
 from finops.headline_kinds import KINDS, Kind
@@ -21,6 +21,7 @@ from finops.mover_words import why
 from finops.movers import together
 from finops.report_table import Table
 from finops.selectors.breakdown import breakdown
+from finops.selectors.efficiency import efficiency
 from finops.selectors.movers import cost_movers
 
 _MOST_ROWS = 5_000
@@ -96,6 +97,13 @@ def _movers(form: ReportFilter, at: datetime) -> Table:
     )
 
 
+def _efficiency(form: ReportFilter, at: datetime) -> Table:
+    period = form.window(at=at)
+    against, by = form.against(period), form.dimension
+    found, before = (efficiency(form.scope, one, by) for one in (period, against))
+    return efficiency_contexts.table(by, found, before, period, against)
+
+
 def _headline(kind: Kind) -> Callable[[ReportFilter, datetime], Table]:
     def build(form: ReportFilter, at: datetime) -> Table:
         period = form.window(at=at)
@@ -113,6 +121,13 @@ PAGES = {
     for page in (
         Page("costs", "Costs", "/costs/", ReportFilter, _costs),
         Page("movers", "Why costs changed", "/costs/movers/", MoverFilter, _movers),
+        Page(
+            efficiency_contexts.SLUG,
+            efficiency_contexts.TITLE,
+            "/reports/efficiency/",
+            HeadlineFilter,
+            _efficiency,
+        ),
         *(
             Page(
                 kind.slug,

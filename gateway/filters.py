@@ -15,6 +15,7 @@ from core.clock import now
 from core.period import PRESETS, Period, custom, preset
 from gateway.models import Run, Server, Tool, ToolCall
 from gateway.models.catalog import Effect
+from gateway.run_facts import WASTE, ended_within, wasted
 from policy.models import Environment, Team
 
 DEFAULT_PERIOD = "7d"
@@ -92,6 +93,17 @@ class RunFilter(ListFilter):
     principal = filters.CharFilter(
         method="of_principal", widget=search_input("account"), label="Principal"
     )
+    server = filters.CharFilter(
+        method="with_server", widget=search_input("server"), label="Server"
+    )
+    language = filters.CharFilter(widget=search_input("python"), label="Language")
+    waste = choice_filter(choices=WASTE, method="wasted", label="Wasted")
+    counted = choice_filter(
+        choices=[("ended", "When they ended")],
+        method="keep",
+        empty_label="When they were queued",
+        label="Counted",
+    )
     error = filters.CharFilter(
         method="with_error", widget=search_input("timeout"), label="Error code"
     )
@@ -119,7 +131,10 @@ class RunFilter(ListFilter):
     def filter_queryset(self, queryset: QuerySet[Run]) -> QuerySet[Run]:
         """Every filter, and the period that applies when none is chosen."""
         found: QuerySet[Run] = super().filter_queryset(queryset)
-        if period := self.window(at=now()):
+        period = self.window(at=now())
+        if self.form.cleaned_data.get("counted"):
+            return ended_within(found, period)
+        if period:
             found = found.filter(queued_at__gte=period.start, queued_at__lt=period.end)
         return found
 
@@ -147,6 +162,14 @@ class RunFilter(ListFilter):
     def with_tool(self, queryset: QuerySet[Run], _: str, value: str) -> QuerySet[Run]:
         calls = ToolCall.objects.filter(run=OuterRef("pk"), tool=value)
         return queryset.filter(Exists(calls) | Q(direct_tool=value))
+
+    def with_server(self, queryset: QuerySet[Run], _: str, value: str) -> QuerySet[Run]:
+        start = f"{value}."
+        calls = ToolCall.objects.filter(run=OuterRef("pk"), tool__startswith=start)
+        return queryset.filter(Exists(calls) | Q(direct_tool__startswith=start))
+
+    def wasted(self, queryset: QuerySet[Run], _: str, value: str) -> QuerySet[Run]:
+        return wasted(queryset, value)
 
     def of_principal(
         self, queryset: QuerySet[Run], _: str, value: str

@@ -83,6 +83,10 @@ _LABELS = {
     "cost_centre": "Cost centre",
     "tool": "Tool",
     "principal": "Principal",
+    "server": "Server",
+    "language": "Language",
+    "waste": "Wasted",
+    "counted": "Counted when",
     "error": "Error code",
     "task": "Task",
     "q": "Text",
@@ -98,6 +102,10 @@ _MORE = (
     "principal",
     "error",
     "task",
+    "server",
+    "language",
+    "waste",
+    "counted",
 )
 _MOST_COUNTED = 10_000
 

@@ -248,6 +248,7 @@ def _reports() -> tuple[str, ...]:
     return (
         "/reports/annotations/",
         "/reports/schedules/",
+        "/reports/efficiency/?by=team",
         *(f"/reports/{slug}/?by=team" for slug in KINDS),
     )
 

@@ -7,6 +7,7 @@ REPORTS = (
     row("GET", "cost_movers", "S++++++"),
     row("GET", "reports", "S++++++"),
     row("GET", "report", "S++++++", slug="first-try"),
+    row("GET", "efficiency", "S++++++"),
     row("GET", "api_report", "S++++++", slug="time"),
     row("GET", "annotations", "S++++++"),
     row("POST", "annotations", "S+++3++", body={"text": "Out"}),
