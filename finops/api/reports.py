@@ -1,4 +1,4 @@
-"""REST endpoint of the headline reports."""
+"""REST endpoint of the reports."""
 
 from typing import Any
 
@@ -13,12 +13,10 @@ from rest_framework.views import APIView
 from core.clock import now
 from core.errors import Invalid, NotFound
 from core.period import MONTHS, PRESETS
-from finops import headline_contexts
-from finops.forms import HeadlineFilter
-from finops.headline_kinds import KINDS
-from finops.selectors.headline import DIMENSIONS
+from finops.report_answers import REPORTS
+from finops.selectors.breakdown import DIMENSIONS
 from finops.selectors.marks import marks
-from finops.services.exports import export_table
+from finops.services.report_exports import export_report
 from policy import scopes
 from policy.access import COSTS_READ
 from policy.api.views import ApiRequest, acting
@@ -41,8 +39,8 @@ class MarkSerializer(serializers.Serializer[Any]):
     team = serializers.CharField(allow_blank=True)
 
 
-class HeadlineSerializer(serializers.Serializer[Any]):
-    """A headline report; figures are null where there is nothing to count."""
+class ReportSerializer(serializers.Serializer[Any]):
+    """A report; figures are null where there is nothing to count, amounts are text."""
 
     report = serializers.CharField()
     title = serializers.CharField()
@@ -65,34 +63,42 @@ def _day(name: str, description: str) -> OpenApiParameter:
 
 
 _PARAMETERS = [
-    _text("period", f"One of {', '.join((*PRESETS, *MONTHS))}; 7d where none is given"),
+    _text(
+        "period",
+        f"One of {', '.join((*PRESETS, *MONTHS))}; else 7d, of costs 30d",
+    ),
     _day("first", "First day"),
     _day("last", "Last day"),
     _day("against_first", "First day to compare with; else the previous period"),
     _day("against_last", "Last day to compare with"),
-    _text("by", f"One of {', '.join(DIMENSIONS)}; the whole alone where none is given"),
-    *(_text(name, "A filter") for name in DIMENSIONS),
+    _text(
+        "by",
+        f"One of {', '.join(DIMENSIONS)}. Days, SKUs and kinds of token are known to "
+        "costs alone, the latter two to movers too; team, or the whole, where none is "
+        "given",
+    ),
+    *(_text(name, "A filter") for name in DIMENSIONS if name != "day"),
     _text("export", "csv or json (JSON lines): the rows as a file"),
 ]
 
 
 class Report(APIView):
-    """A headline report: first-try, tokens, time, cost-per-action or context."""
+    """Any report by its name: the headline figures, costs, movers, efficiency."""
 
     required_scope = scopes.COSTS_READ
     capability = COSTS_READ
 
     @extend_schema(
-        operation_id="reports_headline",
+        operation_id="reports_get",
         parameters=_PARAMETERS,
-        responses=HeadlineSerializer,
+        responses=ReportSerializer,
     )
     def get(self, request: ApiRequest, slug: str) -> HttpResponseBase:
-        """The figure of a period, whole and by a dimension, beside another window."""
-        kind = KINDS.get(slug)
-        if kind is None:
-            raise NotFound(f"There is no such report: use one of {', '.join(KINDS)}.")
-        form = HeadlineFilter(
+        """The report of a period, whole and by a dimension, beside another window."""
+        report = REPORTS.get(slug)
+        if report is None:
+            raise NotFound(f"There is no such report: use one of {', '.join(REPORTS)}.")
+        form = report.form(
             request.query_params,
             access=request.rights,
             zone=settings.REPORT_TIME_ZONE,
@@ -106,30 +112,27 @@ class Report(APIView):
             )
         at = now()
         period = form.window(at=at)
-        against = form.against(period)
-        found = headline_contexts.compared(
-            kind, form.dimension, form.scope, period, against
-        )
         if export := request.query_params.get("export"):
-            return export_table(
-                table=headline_contexts.table(found, period, against),
-                report=f"reports/{slug}",
-                by=form.dimension,
-                period=period,
+            return export_report(
+                key=slug,
+                asked=form,
                 form=export,
                 filters=request.query_params.dict(),
                 actor=acting(request),
                 at=at,
             )
+        against = form.against(period)
+        found = report.build(form, period, against)
         body = {
-            "report": kind.slug,
-            "title": kind.title,
+            "report": slug,
+            "title": report.title,
             "by": form.dimension,
             "period": _span(period),
             "compared": _span(against),
             "currency": settings.CURRENCY,
             "precision": found.precision,
-            **headline_contexts.answer(found),
+            "total": found.total,
+            "groups": found.groups,
             "annotations": MarkSerializer(
                 marks(request.rights, form.scope, period), many=True
             ).data,

@@ -18,13 +18,11 @@ from finops.compare import NEITHER, relative
 from finops.figures import legend
 from finops.forms import ReportFilter
 from finops.labels import FILTERS, LABELS, in_words
-from finops.selectors.breakdown import MOST_GROUPS, Breakdown, breakdown
+from finops.selectors.breakdown import Breakdown, breakdown
 from finops.selectors.marks import marks
-from finops.services.exports import export_breakdown
+from finops.services.report_exports import export_report
 from policy.access import COSTS_ADMIN, COSTS_READ
 from policy.web import Request, actor_of, requires
-
-_MOST_EXPORTED = 100_000
 
 
 @require_GET
@@ -38,23 +36,16 @@ def costs(request: Request) -> HttpResponseBase:
     at = now()
     period = form.window(at=at)
     chosen = {name: request.GET.get(name, "") for name in form.fields}
-    export = request.GET.get("export")
-    report = breakdown(
-        form.scope,
-        period,
-        form.dimension,
-        against=form.against(period),
-        limit=_MOST_EXPORTED if export else MOST_GROUPS,
-    )
-    if export:
-        return export_breakdown(
-            report=report,
-            period=period,
+    if export := request.GET.get("export"):
+        return export_report(
+            key="costs",
+            asked=form,
             form=export,
             filters=chosen,
             actor=actor_of(request),
             at=at,
         )
+    report = breakdown(form.scope, period, form.dimension, against=form.against(period))
     context = _context(request, form, period, report, chosen, at)
     response: HttpResponse = render(request, "costs/costs.html", context)
     return response

@@ -19,7 +19,7 @@ from finops.labels import FILTERS, LABELS, in_words, runs_url
 from finops.selectors.efficiency import efficiency
 from finops.selectors.headline import DIMENSIONS
 from finops.selectors.marks import marks
-from finops.services.exports import export_table
+from finops.services.report_exports import export_report
 from policy.access import COSTS_READ
 from policy.web import Request, actor_of, requires
 
@@ -36,13 +36,9 @@ def efficiency_page(request: Request) -> HttpResponseBase:
     period = form.window(at=at)
     against = form.against(period)
     if export := request.GET.get("export"):
-        by = form.dimension
-        found, before = (efficiency(form.scope, one, by) for one in (period, against))
-        return export_table(
-            table=efficiency_contexts.table(by, found, before, period, against),
-            report="reports/efficiency",
-            by=by,
-            period=period,
+        return export_report(
+            key=efficiency_contexts.SLUG,
+            asked=form,
             form=export,
             filters=request.GET.dict(),
             actor=actor_of(request),

@@ -15,7 +15,7 @@ from finops.figures import legend
 from finops.forms import MoverFilter
 from finops.labels import FILTERS, LABELS, in_words
 from finops.selectors.movers import cost_movers
-from finops.services.exports import export_movers
+from finops.services.report_exports import export_report
 from policy.access import COSTS_READ
 from policy.web import Request, actor_of, requires
 
@@ -32,18 +32,16 @@ def cost_movers_page(request: Request) -> HttpResponseBase:
     period = form.window(at=at)
     against = form.against(period)
     chosen = {name: request.GET.get(name, "") for name in form.fields}
-    found = cost_movers(form.scope, period, against, form.dimension)
     if export := request.GET.get("export"):
-        return export_movers(
-            found=found,
-            dimension=form.dimension,
-            period=period,
-            against=against,
+        return export_report(
+            key="movers",
+            asked=form,
             form=export,
             filters=chosen,
             actor=actor_of(request),
             at=at,
         )
+    found = cost_movers(form.scope, period, against, form.dimension)
     page = mover_contexts.page(found, form.dimension, period, chosen)
     context: dict[str, Any] = {
         "form": form,

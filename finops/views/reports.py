@@ -22,7 +22,7 @@ from finops.headline_kinds import KINDS
 from finops.labels import FILTERS, LABELS, in_words, report_runs_url
 from finops.selectors.headline import DIMENSIONS, headline_report
 from finops.selectors.marks import marks
-from finops.services.exports import export_table
+from finops.services.report_exports import export_report
 from policy.access import COSTS_READ
 from policy.web import Request, actor_of, requires
 
@@ -70,20 +70,18 @@ def report(request: Request, slug: str) -> HttpResponseBase:
     at = now()
     period = form.window(at=at)
     against = form.against(period)
-    found = headline_contexts.compared(
-        kind, form.dimension, form.scope, period, against
-    )
     if export := request.GET.get("export"):
-        return export_table(
-            table=headline_contexts.table(found, period, against),
-            report=f"reports/{slug}",
-            by=form.dimension,
-            period=period,
+        return export_report(
+            key=slug,
+            asked=form,
             form=export,
             filters=_chosen(request, form),
             actor=actor_of(request),
             at=at,
         )
+    found = headline_contexts.compared(
+        kind, form.dimension, form.scope, period, against
+    )
     context = _context(request, form, found, period, against, at)
     return render(request, "reports/report.html", context)
 

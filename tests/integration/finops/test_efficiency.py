@@ -105,7 +105,11 @@ def test_the_page_leads_to_exactly_the_wasted_runs(cast: Cast) -> None:
     early = at - timedelta(days=9)
     for task, status in ((mended, "failed"), (mended, "succeeded"), (lost, "failed")):
         run = make_run(task=task, team="sales", status=status, at=early)
-        shared: dict[str, Any] = {"attempt": run.attempt, "status": status, "team": "sales"}
+        shared: dict[str, Any] = {
+            "attempt": run.attempt,
+            "status": status,
+            "team": "sales",
+        }
         make_fact(run=run.uid, task=task.uid, cost="1", ended_at=at, **shared)
     TaskFact.objects.filter(task=lost.uid).update(outcome="abandoned")
     response = _client(cast.member).get("/reports/efficiency/?by=team")
