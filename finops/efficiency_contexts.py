@@ -61,17 +61,21 @@ def _count(value: int) -> str:
     return f"{value:,}"
 
 
+# Shorter than the reasons: the table is wide.
+_HEADINGS = {"attempts": "Attempts", "failed": "Failed", "abandoned": "Abandoned"}
+
+
 def _money(name: str, heading: str) -> Column:
     return Column(name, heading, lambda waste: getattr(waste, name), show)
 
 
 COLUMNS = (
-    Column("wasted_share", "Of the cost", lambda waste: waste.share, percent),
-    *(_money(name, heading) for name, heading in REASONS),
+    Column("wasted_share", "Share", lambda waste: waste.share, percent),
+    *(_money(name, heading) for name, heading in _HEADINGS.items()),
     _money("cost", "All cost"),
     _money("retries", "Retries"),
     Column("wasted_runs", "Wasted runs", lambda waste: waste.wasted_runs, _count),
-    Column("runs", "Runs", lambda waste: waste.runs, _count),
+    Column("runs", "All runs", lambda waste: waste.runs, _count),
     Column("unrated_share", "Unrated", lambda waste: waste.unrated_share, percent),
 )
 

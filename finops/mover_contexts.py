@@ -44,10 +44,14 @@ def page(
     found: Sequence[Mover],
     dimension: str,
     period: Period,
+    against: Period,
     chosen: Mapping[str, str],
 ) -> Page:
-    """The movers as the page shows them."""
-    shown = [_row(one, dimension, period, chosen) for one in found[:MOST_ROWS]]
+    """The movers as the page shows them; the runs of what is gone are those before."""
+    shown = [
+        _row(one, dimension, period if one.now else against, chosen)
+        for one in found[:MOST_ROWS]
+    ]
     rest = found[MOST_ROWS:]
     bars = [row for row in shown if row.mover.change][:_MOST_BARS]
     return Page(

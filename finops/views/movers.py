@@ -14,6 +14,7 @@ from finops import contexts, mover_contexts
 from finops.figures import legend
 from finops.forms import MoverFilter
 from finops.labels import FILTERS, LABELS, in_words
+from finops.selectors.marks import marks
 from finops.selectors.movers import cost_movers
 from finops.services.report_exports import export_report
 from policy.access import COSTS_READ
@@ -42,13 +43,14 @@ def cost_movers_page(request: Request) -> HttpResponseBase:
             at=at,
         )
     found = cost_movers(form.scope, period, against, form.dimension)
-    page = mover_contexts.page(found, form.dimension, period, chosen)
+    page = mover_contexts.page(found, form.dimension, period, against, chosen)
     context: dict[str, Any] = {
         "form": form,
         "period": period,
         "against": against,
         "page": page,
         "legend": legend(page.figure),
+        "marks": marks(request.access, form.scope, period),
         "saved": contexts.saved(form, "movers", chosen),
         "currency": settings.CURRENCY,
         "dimension": LABELS[form.dimension],

@@ -26,6 +26,7 @@ from finops.selectors.scope import Scope
 from policy.models import User
 from tests.builders.finops import AT, make_fact, make_metered_run, make_usage
 from tests.builders.identity import Cast, make_cast
+from tests.builders.reports import make_annotation
 
 pytestmark = pytest.mark.django_db
 ALL = Scope(teams=None)
@@ -140,6 +141,19 @@ def test_the_page_tells_why_and_leads_on(cast: Cast) -> None:
     assert inner.status_code == 200
     assert inner.context["dimension"] == "Project"
     assert "/runs/?" in page
+
+
+def test_what_is_gone_leads_to_the_runs_before_and_changes_are_listed(
+    cast: Cast,
+) -> None:
+    at = now()
+    make_metered_run(team="sales", at=at - timedelta(days=7))
+    make_annotation("Release 7", at=at, team="")
+    response = _client(cast.finance).get("/costs/movers/?period=7d")
+    [row] = response.context["page"].rows
+    first = (at - timedelta(days=13)).date()
+    assert f"first={first}" in row.runs_url
+    assert "Release 7" in response.content.decode()
 
 
 def test_any_window_can_be_compared_with(cast: Cast) -> None:
