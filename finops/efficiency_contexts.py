@@ -74,8 +74,8 @@ COLUMNS = (
     *(_money(name, heading) for name, heading in _HEADINGS.items()),
     _money("cost", "All cost"),
     _money("retries", "Retries"),
-    Column("wasted_runs", "Wasted runs", lambda waste: waste.wasted_runs, _count),
-    Column("runs", "All runs", lambda waste: waste.runs, _count),
+    Column("wasted_runs", "Wasted", lambda waste: waste.wasted_runs, _count),
+    Column("runs", "Runs", lambda waste: waste.runs, _count),
     Column("unrated_share", "Unrated", lambda waste: waste.unrated_share, percent),
 )
 
