@@ -63,6 +63,7 @@ class Supervisor:
     env: dict[str, str] = field(default_factory=dict)
     services: list[Service] = field(default_factory=list)
     steps: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    later: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def run(self, *, traffic: bool) -> None:
         """Start everything, announce it, and keep it running until told to stop."""
@@ -85,8 +86,13 @@ class Supervisor:
                 self._steps({"draft": python("-m", "deploy.demo.draft")})
         say(f"started in {time.monotonic() - began:.1f} s")
         announce(json.loads((self.data_dir / "demo.json").read_text()), self.data_dir)
+        if traffic and not state.is_done("finances", "once"):
+            say("making two months of finances meanwhile (once; log/finances.log)")
+            command = python("-m", "deploy.demo.finances")
+            self.later["finances"] = self._spawn("finances", command)
         while True:
             self._watch()
+            self._end_later(state)
             time.sleep(0.25)
 
     def _environment(self, urls: Urls) -> dict[str, str]:
@@ -191,6 +197,15 @@ class Supervisor:
             say(message)
         return not failed
 
+    def _end_later(self, state: State) -> None:
+        """See which steps that run beside everything have ended, and remember them."""
+        for name, process in list(self.later.items()):
+            if has_ended(process):
+                code = reap(self.later.pop(name))
+                say(f"{name}: {how(code) if code else 'done'} (log/{name}.log)")
+                if not code:
+                    state.done(name, "once")
+
     def _add(self, name: str, command: Sequence[str]) -> None:
         service = Service(name, command)
         self.services.append(service)
@@ -230,7 +245,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything: politely, then by force, the engines last."""
         processes = [s.process for s in self.services if s.process is not None]
-        processes += self.steps.values()
+        processes += [*self.steps.values(), *self.later.values()]
         for process in processes:
             process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
@@ -240,6 +255,7 @@ class Supervisor:
             reap(process)
         self.services.clear()
         self.steps.clear()
+        self.later.clear()
         self.engines.stop()
 
 
