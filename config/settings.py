@@ -224,6 +224,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "finops.work_on_lost_reratings",
         "schedule": 60.0,
     },
+    "tell-unrated": {"task": "finops.tell_unrated", "schedule": 300.0},
     "make-ledger-months": {"task": "finops.make_partitions", "schedule": 21_600.0},
     "escalate-approvals": {"task": "policy.escalate_approvals", "schedule": 10.0},
     "find-notifications": {"task": "policy.find_notifications", "schedule": 5.0},

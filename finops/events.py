@@ -52,6 +52,12 @@ USAGE_REPORTED = kind(
     "unrated",
     "models",
 )
+USAGE_UNRATED = kind(
+    "usage.unrated",
+    "{count} kinds of usage have no price, and are in no cost",
+    "skus",
+    "messages",
+)
 BUDGET_SET = kind(
     "budget.set",
     "{actor} set the budget {target} to {amount} ({scope}): {reason}",

@@ -13,6 +13,7 @@ from finops.services import (
     rerating_plans,
     rollups,
     task_facts,
+    unrated_alerts,
 )
 
 
@@ -75,3 +76,9 @@ def work_on_rerating(*, uid: str) -> None:
 def work_on_lost_reratings() -> None:
     """Take up re-ratings whose worker is gone."""
     rerating_plans.work_on_lost(at=now())
+
+
+@shared_task(name="finops.tell_unrated")
+def tell_unrated() -> None:
+    """Tell finance of usage that has no price, once a SKU."""
+    unrated_alerts.tell_unrated(at=now())

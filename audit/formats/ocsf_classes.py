@@ -161,6 +161,7 @@ MAPPINGS: dict[str, Mapping] = {
     "call.looked_up": Mapping(API, _READ),
     "call.resolved": Mapping(API, _UPDATE),
     "usage.reported": Mapping(API, _CREATE),
+    "usage.unrated": Mapping(API, OTHER),
     "task.outcome_stated": Mapping(API, _UPDATE),
     "model.asked": Mapping(API, _CREATE),
     "model.answered": Mapping(API, _UPDATE),

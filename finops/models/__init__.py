@@ -21,6 +21,7 @@ from finops.models.rollups import DayFigures, DaySketch, DirtyDay, RollupState
 from finops.models.saved import ReportMail, ReportSchedule, SavedReport
 from finops.models.statements import Adjustment, BillingPeriod, Statement, StatementLine
 from finops.models.tasks import TaskFact
+from finops.models.unrated import UnratedNotice
 
 __all__ = [
     "Adjustment",
@@ -51,6 +52,7 @@ __all__ = [
     "Statement",
     "StatementLine",
     "TaskFact",
+    "UnratedNotice",
     "UsageEvent",
     "UsageReport",
 ]

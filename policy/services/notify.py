@@ -19,6 +19,7 @@ ESCALATED = "approval.escalated"
 DECIDED = "approval.decided"
 EXPIRED = "approval.expired"
 BUDGET = "budget.alert"
+UNRATED = "usage.unrated"
 TEST = "test"
 EVENTS = {
     REQUESTED: "A call asks for an approval",
@@ -26,6 +27,7 @@ EVENTS = {
     DECIDED: "It was approved or rejected",
     EXPIRED: "It expired",
     BUDGET: "A budget needs a look: threshold, hard stop, forecast, unusual day",
+    UNRATED: "Usage has no price, and so is in no cost",
 }
 # What asks somebody to act; nobody needs it once there is nothing left to do.
 ASKING = (REQUESTED, ESCALATED)

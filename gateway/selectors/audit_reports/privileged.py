@@ -94,6 +94,7 @@ EVERYDAY = frozenset(
         "tool.removed",
         "usage.refused",
         "usage.reported",
+        "usage.unrated",
         "task.outcome_stated",
     }
 )

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -118,6 +119,45 @@ def test_finance_has_something_to_decide(demo: Demo) -> None:
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.count("awaiting_approval") == 3
+
+
+def test_finance_has_months_to_look_at(demo: Demo) -> None:
+    """Twice: what is there is left alone."""
+    for said in (r"\d{4} answers of models reported\n", ""):
+        ended = subprocess.run(
+            [sys.executable, "-m", "deploy.demo.finances"],
+            cwd=ROOT,
+            env=demo.env,
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert re.fullmatch(said, ended.stdout)
+    urls = json.loads((demo.data_dir / "engines.json").read_text())
+    with psycopg.connect(urls["owner_database_url"]) as connection:
+
+        def rows(query: str) -> list[tuple[Any, ...]]:
+            return connection.execute(query).fetchall()
+
+        assert rows("SELECT state FROM finops_billingperiod ORDER BY month") == [
+            ("issued",),
+            ("review",),
+            ("draft",),
+        ]
+        assert rows("SELECT state FROM finops_dispute") == [("open",)]
+        # What the log of a closed month told too late is in the next one.
+        assert rows(
+            "SELECT DISTINCT l.category FROM finops_statementline l "
+            "JOIN finops_statement s ON s.id = l.statement_id "
+            "JOIN finops_billingperiod p ON p.id = s.period_id "
+            "WHERE p.state = 'review' AND l.charge_month < p.month"
+        ) == [("correction",)]
+        assert rows(
+            "SELECT kind FROM finops_budgetalert "
+            "WHERE kind = 'threshold' AND about = '80'"
+        ) == [("threshold",)]
+        assert rows("SELECT kind FROM finops_annotation") == [("deployment",)]
 
 
 def test_every_process_is_there(demo: Demo) -> None:
