@@ -3,6 +3,8 @@
 
 PYTHON := .venv/bin/python
 MINUTES := 10
+# All tests run in as many processes; those that ARGS select in one.
+PROCESSES := 2
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url
 
@@ -18,7 +20,7 @@ demo: setup ## Run it all on http://127.0.0.1:8000 (TOLLGATE_PORT, TOLLGATE_DATA
 test: ## Run the tests with their own PostgreSQL and Redis; ARGS="-k name" narrows
 	@bin/setup --dev
 	@$(PYTHON) -m config.embedded --data-dir "$${TOLLGATE_DATA_DIR:-var/test}" -- \
-		$(PYTHON) -m pytest $(ARGS)
+		$(PYTHON) -m pytest $(or $(ARGS),-n $(PROCESSES))
 
 soak: ## Kill processes at random under load, then compare the books; SECONDS, SEED
 	@bin/setup --dev

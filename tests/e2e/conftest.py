@@ -124,10 +124,12 @@ class Visitor:
         ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
+    """Debian's Chromium; Playwright's event loop runs in this thread until it ends."""
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Django's synchronous calls run beside that loop.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         made = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
         )

@@ -157,7 +157,7 @@ def under_way(holder: Holder) -> tuple[Holder, Meanwhile]:
     invoke(holder, Call(1, "trivial.add", {"a": 1, "b": 1}))
     invoke(holder, Call(2, "trivial.add", {"a": 1, "b": 1}))
     meanwhile = Meanwhile(holder.upstream)
-    holder.lease.clear_until = time.monotonic() + 5
+    holder.lease.clear_until = time.monotonic() + 60
     return replace(holder, upstream=meanwhile), meanwhile
 
 
