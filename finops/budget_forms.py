@@ -27,6 +27,7 @@ STATES = (
     ("over", "Over"),
     ("near", "Near"),
     ("ok", "Has room"),
+    ("paused", "Paused"),
     ("idle", "No window now"),
     ("removed", "Removed"),
 )
@@ -135,7 +136,7 @@ class TermsForm(TollgateForm):
             ) from None
 
     def terms(self, of: Budget | None = None) -> Terms:
-        """The terms asked for; ``of`` keeps its days."""
+        """The terms asked for; ``of`` keeps its days, and rests on if it does."""
         data = self.cleaned_data
         first, last, every = (
             _days_of(data)
@@ -154,6 +155,7 @@ class TermsForm(TollgateForm):
             every_days=every,
             thresholds=data["thresholds"],
             hard=data["hard"],
+            paused=of is not None and of.paused,
             grace_amount=data["grace_amount"],
             grace_percent=data["grace_percent"],
             grace_until=_end_of(data["grace_until"]),
@@ -242,8 +244,8 @@ class BudgetForm(TermsForm):
         )
 
 
-class RemoveForm(TollgateForm):
-    """Why a budget goes."""
+class ReasonForm(TollgateForm):
+    """Why a budget goes, rests, or holds again."""
 
     reason = forms.CharField(max_length=400, help_text="Kept in the audit trail.")
 

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("budgets/add/", budgets.budget_add, name="budget_add"),
     path("budgets/<str:uid>/", budgets.budget, name="budget"),
     path("budgets/<str:uid>/change/", budgets.budget_change, name="budget_change"),
+    path("budgets/<str:uid>/pause/", budgets.budget_pause, name="budget_pause"),
     path("budgets/<str:uid>/remove/", budgets.budget_remove, name="budget_remove"),
     path("api/v1/budgets/", api.BudgetList.as_view(), name="api_budgets"),
     path("api/v1/budgets/set/", api.BudgetSet.as_view(), name="api_budget_set"),

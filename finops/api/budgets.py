@@ -26,6 +26,7 @@ _PLAIN = (
     "name",
     "amount",
     "hard",
+    "paused",
     "grace_amount",
     "grace_percent",
     "grace_until",
@@ -56,13 +57,14 @@ class BudgetSerializer(serializers.Serializer[Any]):
     held = _Amount()
     left = _Amount()
     hard = serializers.BooleanField(source="budget.hard")
+    paused = serializers.BooleanField(source="budget.paused")
     limit = _Amount(
         allow_null=True, help_text="Where it stops, with its grace; null: nowhere."
     )
     thresholds = serializers.ListField(
         child=serializers.IntegerField(), source="budget.thresholds"
     )
-    state = serializers.CharField(help_text="stopped, over, near, ok or idle.")
+    state = serializers.CharField(help_text="stopped, over, near, ok, paused or idle.")
     reserve = _Amount(source="budget.reserve", allow_null=True)
     expected = _Amount(source="budget.expected")
     forecast = _Amount(allow_null=True)
@@ -80,6 +82,9 @@ class BudgetTermsSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=100, required=False)
     amount = _Amount(min_value=0, required=False)
     hard = serializers.BooleanField(required=False)
+    paused = serializers.BooleanField(
+        required=False, help_text="It counts on, refuses nothing and tells nobody."
+    )
     thresholds = serializers.ListField(child=serializers.IntegerField(), required=False)
     grace_amount = _Amount(min_value=0, required=False, allow_null=True)
     grace_percent = serializers.DecimalField(

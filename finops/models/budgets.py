@@ -21,7 +21,8 @@ class Budget(models.Model):
     It counts the costs that match all of team, project, key and model; an empty one
     matches any. With ``hard`` what would pass the amount and its grace is refused.
     ``reserve`` is what a run holds until it ends; null stands for ``expected``, which
-    is worked out from recent runs. ``thresholds`` are per cent of the amount.
+    is worked out from recent runs. ``thresholds`` are per cent of the amount. A
+    ``paused`` one counts on, refuses nothing and tells nobody.
     """
 
     class Period(models.TextChoices):
@@ -47,6 +48,7 @@ class Budget(models.Model):
     amount = models.DecimalField(max_digits=28, decimal_places=12)
     thresholds = models.JSONField(default=list)
     hard = models.BooleanField(default=False)
+    paused = models.BooleanField(default=False, db_default=False)
     grace_amount = models.DecimalField(max_digits=28, decimal_places=12, null=True)
     grace_percent = models.DecimalField(max_digits=7, decimal_places=2, null=True)
     grace_until = models.DateTimeField(null=True)

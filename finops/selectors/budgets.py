@@ -27,7 +27,7 @@ from policy.access import COSTS_READ
 
 NEAR = Decimal("0.8")
 """A budget without thresholds is near its end from this share on."""
-STATES = ("stopped", "over", "near", "ok", "idle")
+STATES = ("stopped", "over", "near", "ok", "paused", "idle")
 _MOST = 1000
 _RUNS = 10
 
@@ -96,6 +96,8 @@ class BudgetLine:
         """One of STATES."""
         if self.window is None:
             return "idle"
+        if self.budget.paused:
+            return "paused"
         if self.limit is not None and self.spent + self.held >= self.limit:
             return "stopped"
         if self.spent >= self.amount:
@@ -185,7 +187,7 @@ def _line(budget: Budget, use: BudgetUse | None, at: datetime) -> BudgetLine:
 
 def limit_of(budget: Budget, *, at: datetime) -> Decimal | None:
     """Where it stops: amount and grace; None where nothing is refused."""
-    if not budget.hard:
+    if not budget.hard or budget.paused:
         return None
     if budget.grace_until is not None and at >= budget.grace_until:
         return budget.amount
@@ -302,10 +304,12 @@ ORDER BY f.cost DESC, f.id DESC LIMIT %(most)s
 """
 
 
-def reservations(run: str) -> list[BudgetHold]:
-    """What a run holds of budgets now; one query."""
-    found = BudgetHold.objects.filter(holder=run).select_related("budget")
-    return list(found.order_by("budget_id"))
+def reservations(run: str, access: Rights) -> list[BudgetHold]:
+    """What a run holds of the budgets that this person may see; one query."""
+    found = BudgetHold.objects.filter(
+        holder=run, budget__in=visible_budgets(access).order_by().values("pk")
+    )
+    return list(found.select_related("budget").order_by("budget_id"))
 
 
 def counts(shown: Iterable[BudgetLine]) -> Mapping[str, int]:

@@ -51,7 +51,10 @@ def watch_all(*, at: datetime) -> int:
     told now.
     """
     uses = BudgetUse.objects.filter(
-        window_start__lte=at, window_end__gt=at, budget__removed_at=None
+        window_start__lte=at,
+        window_end__gt=at,
+        budget__removed_at=None,
+        budget__paused=False,
     ).select_related("budget__team", "budget__project__team", "budget__key")
     return sum(
         _told(use.budget, use.window_start, alert, at)
@@ -104,6 +107,8 @@ def forecast_budget(budget: Budget, *, at: datetime) -> int:
     first = today - (WEEKS * 7 + 1) * _DAY
     history = daily(cover, first=first, last=today, until=at)
     _forecast(cover, window, history, today, at)
+    if budget.paused:
+        return 0
     told = 0
     for day in (today - _DAY, today):
         # A day that is not over may be unusual already, never too cheap.

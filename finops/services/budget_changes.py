@@ -54,6 +54,7 @@ class Terms:
     every_days: int | None = None
     thresholds: Sequence[int] = ()
     hard: bool = False
+    paused: bool = False
     grace_amount: Decimal | None = None
     grace_percent: Decimal | None = None
     grace_until: datetime | None = None
@@ -131,6 +132,7 @@ def terms_of(budget: Budget) -> Terms:
         every_days=budget.every_days,
         thresholds=tuple(budget.thresholds),
         hard=budget.hard,
+        paused=budget.paused,
         grace_amount=budget.grace_amount,
         grace_percent=budget.grace_percent,
         grace_until=budget.grace_until,
@@ -173,6 +175,7 @@ def _as_json(terms: Terms) -> dict[str, Any]:
         "every_days": terms.every_days,
         "thresholds": list(terms.thresholds),
         "hard": terms.hard,
+        "paused": terms.paused,
         "grace_amount": text(terms.grace_amount),
         "grace_percent": text(terms.grace_percent),
         "grace_until": moment(terms.grace_until),
@@ -199,6 +202,7 @@ def _keep(
     budget.first_day, budget.last_day = terms.first_day, terms.last_day
     budget.every_days = terms.every_days
     budget.amount, budget.hard = terms.amount, terms.hard
+    budget.paused = terms.paused
     budget.thresholds = sorted(set(terms.thresholds))
     budget.grace_amount = terms.grace_amount
     budget.grace_percent = terms.grace_percent

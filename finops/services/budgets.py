@@ -20,8 +20,8 @@ from policy.principal import Principal
 
 BUDGETS = "budgets"
 _REQUEST_LASTS = timedelta(hours=1)
-# The hard stop of a budget b now; null where it has none.
-_LIMIT = """CASE WHEN b.hard THEN b.amount + CASE
+# The hard stop of a budget b now; null where it has none or rests.
+_LIMIT = """CASE WHEN b.hard AND NOT b.paused THEN b.amount + CASE
   WHEN b.grace_until IS NULL OR %(at)s::timestamptz < b.grace_until
   THEN coalesce(b.grace_amount, b.amount * b.grace_percent / 100, 0) ELSE 0 END END"""
 # One statement for all budgets of an act, as quotas do it: each row is locked, compared

@@ -1,5 +1,6 @@
 """Budgets: what is spent, held and forecast of each, and their changes."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -22,7 +23,7 @@ from finops.budget_forms import (
     SCOPES,
     STATES,
     BudgetForm,
-    RemoveForm,
+    ReasonForm,
     TermsForm,
     initial_of,
 )
@@ -263,10 +264,41 @@ def _change(request: Request, form: TermsForm, found: Budget) -> Budget:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @requires(COSTS_ADMIN)
+def budget_pause(request: Request, uid: str) -> HttpResponse:
+    """Let a budget rest, or let one that rests hold again."""
+    found = selectors.budget_for(request.access, uid, COSTS_ADMIN)
+    form = ReasonForm(posted(request))
+    if request.method == "POST" and attempt(
+        form, lambda: _pause(request, form, found, paused="resume" not in request.POST)
+    ):
+        return redirect("budget", found.uid)
+    status = 422 if request.method == "POST" else 200
+    context = {"form": form, "line": selectors.line_of(found, at=now())}
+    return render(request, "budgets/budget_pause.html", context, status=status)
+
+
+def _pause(request: Request, form: ReasonForm, found: Budget, *, paused: bool) -> None:
+    budget_changes.change_budget(
+        uid=found.uid,
+        terms=replace(budget_changes.terms_of(found), paused=paused),
+        reason=form.cleaned_data["reason"],
+        actor=actor_of(request),
+        at=now(),
+    )
+    messages.success(
+        request,
+        "The budget is paused: it counts on, refuses nothing and tells nobody."
+        if paused
+        else "The budget holds again, at once.",
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires(COSTS_ADMIN)
 def budget_remove(request: Request, uid: str) -> HttpResponse:
     """Take a budget out of force; its page stays."""
     found = selectors.budget_for(request.access, uid, COSTS_ADMIN)
-    form = RemoveForm(posted(request))
+    form = ReasonForm(posted(request))
     if request.method == "POST" and attempt(
         form,
         lambda: budget_changes.remove_budget(

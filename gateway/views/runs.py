@@ -14,6 +14,7 @@ from audit.query import term
 from audit.services.exports import MOST_ROWS, export
 from core.clock import now
 from core.tables import chips, filters_of, keyset
+from finops.selectors.budgets import reservations
 from gateway.filters import RunFilter
 from gateway.highlight import lines, visible
 from gateway.models import Run, ToolCall
@@ -220,6 +221,9 @@ def run_context(request: Request, run: Run) -> dict[str, Any]:
         "stdout": visible(run.stdout),
         "bill": bill_of(run) if request.access.may(COSTS_READ) else None,
         "limits": limits_used(run),
+        "reserved": []
+        if run.ended or not request.access.may(COSTS_READ)
+        else reservations(run.uid, request.access),
         "attempts": attempts_beside(run, request.access),
         **shown(
             request.access,

@@ -24,6 +24,7 @@ from finops.services.prices import ensure_default_prices
 from gateway.selectors.audit_reports import REPORTS
 from policy.routing import DEFAULT, Audience, Route
 from policy.services import drafts
+from tests.builders.budgets import make_budget
 from tests.builders.catalog import (
     make_grant,
     make_model_server,
@@ -190,7 +191,7 @@ def sights(stack: Stack, people: Cast) -> tuple[str, ...]:
         make_run(team="sales", at=at, status="running")
         sink = make_sink("file", name="off-site copy", file="sights.jsonl")
         asked = [*_approvals(people), *_channel(people), *_policy(people)]
-        asked += [*_models(at), *_reports()]
+        asked += [*_models(at), *_reports(), *_budget(people)]
         asked += _chargeback()
         event = Event.objects.order_by("-pk").first()
     assert event is not None
@@ -279,6 +280,14 @@ def _chargeback() -> tuple[str, ...]:
         "/chargeback/rules/platform-team/",
         "/chargeback/rules/platform-team/change/",
     )
+
+
+def _budget(people: Cast) -> tuple[str, ...]:
+    """A budget of a team, and what is done with it."""
+    budget = make_budget("50", name="Sales month", team=people.team, at=now())
+    path = f"/budgets/{budget.uid}/"
+    names = ("change", "pause", "remove")
+    return ("/budgets/add/", path, *(f"{path}{name}/" for name in names))
 
 
 def _approvals(people: Cast) -> tuple[str, ...]:

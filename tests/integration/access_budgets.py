@@ -12,6 +12,8 @@ BUDGETS = (
     row("GET", "budget", "S4+++++", uid="@budget"),
     row("GET", "budget_change", "S3333++", uid="@budget"),
     row("POST", "budget_change", "S3333++", uid="@budget", body=_TERMS),
+    row("GET", "budget_pause", "S3333++", uid="@budget"),
+    row("POST", "budget_pause", "S3333++", uid="@budget", body=_WHY),
     row("GET", "budget_remove", "S3333++", uid="@budget"),
     row("POST", "budget_remove", "S3333++", uid="@budget", body=_WHY),
     row("GET", "api_budgets", "S++++++"),

@@ -180,6 +180,14 @@ def test_a_budget_is_set_changed_and_removed_on_its_pages(
     budget.refresh_from_db()
     assert (int(budget.amount), budget.hard, budget.version) == (30, False, 2)
     assert budget.every_days == 14
+    pause = f"{PATH}{budget.uid}/pause/"
+    assert client.post(pause, {}).status_code == 422
+    client.post(pause, {"reason": "a migration"})
+    assert ">Sales</a>" in client.get(f"{PATH}?state=paused").content.decode()
+    assert "refuses nothing and tells nobody" in client.get(pause[:-6]).content.decode()
+    client.post(pause, {"reason": "it is over", "resume": "1"})
+    budget.refresh_from_db()
+    assert (budget.paused, budget.version) == (False, 4)
     assert client.post(f"{PATH}{budget.uid}/remove/", {}).status_code == 422
     client.post(f"{PATH}{budget.uid}/remove/", {"reason": "over"})
     assert ">Sales</a>" not in client.get(PATH).content.decode()
