@@ -1,7 +1,7 @@
 """What happened on the time line of a report: deployments, notes, changes on record."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import Q, QuerySet
@@ -15,7 +15,7 @@ from finops.models import Annotation
 from finops.selectors.scope import Scope
 from policy.access import COSTS_READ
 
-_MOST = 100
+_MOST, _MOST_EVENTS = 100, 1000
 # What changes the figures from outside the runs, by what it is called on the page.
 _CHANGES = {
     "policy": ("policy.published", "sandbox_policy.set"),
@@ -83,7 +83,7 @@ def _changes(rights: Rights, scope: Scope, period: Period) -> list[Mark]:
     events = visible_events(rights) if told else Event.objects.filter(_of_teams(own))
     if scope.team:
         events = events.filter(team__in=("", scope.team))
-    newest = events.filter(within).order_by("-at", "-pk")[:_MOST]
+    newest = events.filter(within).order_by("-at", "-pk")[:_MOST_EVENTS]
     fields = newest.values_list("at", "name", "summary", "team", "uid")
     found = [
         Mark(
@@ -95,16 +95,24 @@ def _changes(rights: Rights, scope: Scope, period: Period) -> list[Mark]:
         )
         for at, name, summary, team, uid in fields
     ]
-    return found if told else _once_an_hour(found)
+    return _once_an_hour(found, told=told)
 
 
-def _once_an_hour(found: Iterable[Mark]) -> list[Mark]:
-    """A change in ten steps is one, to who may not read them."""
-    hours = {
-        (mark.kind, mark.team, mark.at.replace(minute=0, second=0, microsecond=0)): mark
-        for mark in found
-    }
-    return list(hours.values())
+def _once_an_hour(found: Iterable[Mark], *, told: bool) -> list[Mark]:
+    """A change in many steps is one: its first, and how many there were.
+
+    Else a new server's fifty tools would hide a deployment.
+    """
+    hours: dict[tuple[object, ...], list[Mark]] = {}
+    for mark in found:
+        hour = mark.at.replace(minute=0, second=0, microsecond=0)
+        hours.setdefault((mark.kind, mark.team, hour), []).append(mark)
+    return [
+        replace(first, text=f"{first.text}, and {len(rest)} more")
+        if rest and told
+        else first
+        for *rest, first in hours.values()
+    ]
 
 
 def _of_teams(teams: frozenset[str] | None) -> Q:

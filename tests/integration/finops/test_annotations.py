@@ -126,6 +126,22 @@ def test_the_chart_and_its_list_show_what_happened(cast: Cast, path: str) -> Non
     assert "Not theirs" in texts
 
 
+def test_a_change_in_many_steps_is_one_mark(cast: Cast) -> None:
+    at = (now() - timedelta(hours=3)).replace(minute=5)
+    make_usage(at=at)
+    make_annotation(at=at - timedelta(hours=1), text="Release 7")
+    for step in range(4):
+        make_event(
+            "policy.published",
+            at=at + timedelta(minutes=step),
+            payload={"version": step, "reason": "r"},
+        )
+    marks = _client(cast.auditor).get("/costs/").context["marks"]
+    assert [mark.text == "Release 7" for mark in marks] == [True, False]
+    assert "version 0" in marks[1].text
+    assert marks[1].text.endswith(", and 3 more")
+
+
 def test_marks_outside_the_period_and_of_other_teams_stay_away(cast: Cast) -> None:
     make_price("tool/*", "1", unit="Requests")
     make_annotation(at=now() - timedelta(days=40))
