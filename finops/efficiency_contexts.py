@@ -2,20 +2,26 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 
 from core.money import show
-from core.period import Period, custom
+from core.period import Period
 from core.templatetags.tollgate import percent
 from finops.compare import DOWN, Delta, relative
 from finops.contexts import ghost
 from finops.figure_groups import Bar, group_bars
 from finops.figures import Figure, Stack, stacked_bars
-from finops.labels import LABELS, group_label, group_query, in_words, report_url
+from finops.labels import (
+    LABELS,
+    group_label,
+    group_query,
+    in_words,
+    report_url,
+    runs_by_day,
+)
 from finops.labels import runs_url as runs_address
 from finops.report_table import Table
 from finops.selectors.efficiency import NOTHING, Efficiency, Group, Waste, over_time
@@ -146,18 +152,13 @@ def by_time(
     if against.unit == period.unit:
         old = [waste.wasted for waste in over_time(scope, against)]
         before = (old + [Decimal(0)] * len(names))[: len(names)]
-    kept = {name: value for name, value in chosen.items() if name != "by"}
-    days = [date.fromisoformat(name[:10]) for name in names]
     return stacked_bars(
         buckets=names,
         stacks=[
             Stack(
                 heading,
                 [getattr(waste, name) for waste in found],
-                [
-                    runs_address(kept, custom(day, day, zone=period.zone), waste=name)
-                    for day in days
-                ],
+                runs_by_day(names, chosen, period.zone, waste=name),
             )
             for name, heading in REASONS
         ],

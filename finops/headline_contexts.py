@@ -13,7 +13,7 @@ from finops.contexts import ghost, group_urls
 from finops.figure_groups import Bar, group_bars
 from finops.figures import Figure, Line, lines
 from finops.headline_kinds import COST, FIRST_TRY, Kind
-from finops.labels import LABELS, group_label, in_words
+from finops.labels import LABELS, group_label, in_words, runs_by_day
 from finops.report_table import Table
 from finops.selectors.headline import (
     Group,
@@ -115,10 +115,14 @@ def over_time(
     period: Period,
     against: Period,
     chosen: Mapping[str, str],
-    links: Sequence[str] = (),
 ) -> Figure:
-    """The figure by hour or day, with the other window dotted where units agree."""
+    """The figure by hour or day, with the other window dotted where units agree.
+
+    A point leads to the runs of its day.
+    """
     names = [period.local(bucket) for bucket in period.buckets()]
+    more = {"status": "failed"} if kind.failed else {}
+    links = runs_by_day(names, chosen, period.zone, **more)
     found = [Line(kind.heading, _by_bucket(kind, scope, period), links)]
     if against.unit == period.unit:
         old = _by_bucket(kind, scope, against)

@@ -1,13 +1,13 @@
 """Words of the dimensions, and the addresses behind a group."""
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.urls import NoReverseMatch, reverse
 
-from core.period import PRESETS, Period
+from core.period import PRESETS, Period, custom
 
 LABELS = {
     "team": "Team",
@@ -120,6 +120,15 @@ def report_runs_url(chosen: Mapping[str, str], period: Period, *, failed: bool) 
     """The runs behind a whole report; those that failed where that is the question."""
     query = {name: value for name, value in chosen.items() if name != "by"}
     return runs_url(query, period, **({"status": "failed"} if failed else {}))
+
+
+def runs_by_day(
+    buckets: Sequence[str], chosen: Mapping[str, str], zone: str, **more: str
+) -> list[str]:
+    """The runs of the day that each bucket lies in."""
+    kept = {name: value for name, value in chosen.items() if name != "by"}
+    days = [date.fromisoformat(bucket[:10]) for bucket in buckets]
+    return [runs_url(kept, custom(day, day, zone=zone), **more) for day in days]
 
 
 def runs_url(query: Mapping[str, str], period: Period, **more: str) -> str:

@@ -190,6 +190,14 @@ def _lines(table: Table) -> list[str]:
     ]
 
 
+def _still_allowed(mail: ReportMail) -> bool:
+    """Hours may lie between the writing of a mail and an attempt that succeeds."""
+    try:
+        return bool(readers([mail.recipient], _owner(mail.schedule)))
+    except Invalid:
+        return False
+
+
 @transaction.atomic
 def _claim(at: datetime) -> ReportMail | None:
     waiting = ReportMail.objects.filter(
@@ -205,6 +213,11 @@ def _claim(at: datetime) -> ReportMail | None:
 
 
 def _attempt(mail: ReportMail) -> bool:
+    if mail.html and not _still_allowed(mail):
+        mail.state, mail.last_error = "dead", "Its reader may not see costs any more."
+        mail.text = mail.html = mail.csv = ""
+        mail.save()
+        return False
     message = EmailMultiAlternatives(mail.subject, mail.text, to=[mail.recipient])
     if mail.html:
         link = _unsubscribe(mail.schedule, mail.recipient)

@@ -147,6 +147,11 @@ def test_a_group_leads_to_a_finer_report_and_to_its_runs(finance: Client) -> Non
     assert "by=project" in row.url
     assert "environment=dev" in row.url
     assert row.runs_url.startswith("/runs/?")
+    figure = finance.get("/reports/first-try/?environment=dev").context["figure"]
+    point = figure["data"][0]["customdata"][-1][0]
+    assert "status=failed" in point
+    assert "counted=ended" in point
+    assert finance.get(point).status_code == 200
     assert finance.get(row.url).status_code == 200
     assert finance.get(row.runs_url).status_code == 200
 

@@ -275,6 +275,18 @@ def test_each_reader_is_sent_what_they_may_see(cast: Cast, mailbox: Mailbox) -> 
     assert "cfo@example.com" not in later
 
 
+def test_a_mail_that_waits_is_not_sent_to_who_lost_the_right(
+    cast: Cast, mailbox: Mailbox
+) -> None:
+    found = _due(cast)
+    report_mails.issue(schedule_id=found.pk, at=now())
+    Membership.objects.filter(user=cast.member).delete()
+    report_mails.deliver(at=now())
+    mail = ReportMail.objects.get()
+    assert (mail.state, mail.html, mail.csv) == ("dead", "", "")
+    assert mailbox.mails == []
+
+
 def test_a_paused_report_rests(cast: Cast, mailbox: Mailbox) -> None:
     found = _due(cast)
     client = _client(cast.member)
