@@ -64,6 +64,15 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Pricing:
+    """What a unit and the whole cost in the other currency that the price is in."""
+
+    currency: str
+    price: Decimal
+    cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Charge:
     """What a line is made of: a day's usage, an amount, or what rounding added.
 
@@ -84,6 +93,7 @@ class Charge:
     token_kind: str = ""
     known: str = ""
     share: Share | None = None
+    pricing: Pricing | None = None
     rounding: bool = False
 
     @property

@@ -46,6 +46,10 @@ COST_AND_USAGE: tuple[str, ...] = (
     "InvoiceIssuerName",
     "ListCost",
     "ListUnitPrice",
+    "PricingCurrency",
+    "PricingCurrencyContractedUnitPrice",
+    "PricingCurrencyEffectiveCost",
+    "PricingCurrencyListUnitPrice",
     "PricingQuantity",
     "PricingUnit",
     "ServiceCategory",
@@ -106,7 +110,7 @@ def cost_and_usage(month: Month, charge: Charge) -> Row:
     service = service_of(line.sku) if _has_sku(charge) else BILLING
     row = dict.fromkeys(COST_AND_USAGE, "")
     row |= _parties(month, service) | _invoice(charge)
-    row |= _quantities(charge) | _allocation(charge)
+    row |= _quantities(charge) | _pricing(month, charge) | _allocation(charge)
     return (
         row
         | {
@@ -258,6 +262,21 @@ def _quantities(charge: Charge) -> Row:
         "SkuPriceDetails": pairs(
             {"x_Model": charge.model, "x_TokenKind": charge.token_kind}
         ),
+    }
+
+
+def _pricing(month: Month, charge: Charge) -> Row:
+    """Price and cost before they were converted, where they were."""
+    other = charge.pricing
+    price = other.price if other else charge.price
+    unit = ""
+    if charge.quantity is not None and price is not None:
+        unit = number(EXACT.scaleb(price, units_of(charge.line.unit).power))
+    return {
+        "PricingCurrency": other.currency if other else month.currency,
+        "PricingCurrencyContractedUnitPrice": unit,
+        "PricingCurrencyEffectiveCost": number(other.cost if other else charge.cost),
+        "PricingCurrencyListUnitPrice": unit,
     }
 
 

@@ -22,11 +22,17 @@ _NUMBERS = frozenset(
         "EffectiveCost",
         "ListCost",
         "ListUnitPrice",
+        "PricingCurrencyContractedUnitPrice",
+        "PricingCurrencyEffectiveCost",
+        "PricingCurrencyListUnitPrice",
         "PricingQuantity",
         "x_SplitOriginCost",
     ]
 )
-_NOT_NEGATIVE = frozenset({"ContractedUnitPrice", "ListUnitPrice"})
+_PRICES = ("ContractedUnitPrice", "ListUnitPrice")
+_NOT_NEGATIVE = frozenset(
+    name for price in _PRICES for name in (price, f"PricingCurrency{price}")
+)
 _MOMENTS = frozenset(
     [
         "BillingPeriodCreated",
@@ -69,6 +75,8 @@ _NULLABLE = frozenset(
         "InvoiceIssueDate",
         "ListUnitPrice",
         "PaymentDueDate",
+        "PricingCurrencyContractedUnitPrice",
+        "PricingCurrencyListUnitPrice",
         "PricingQuantity",
         "PricingUnit",
         "SkuId",
@@ -105,10 +113,13 @@ _PARENT = {
 _NEED_PRICE = (
     "ListUnitPrice",
     "ContractedUnitPrice",
+    "PricingCurrencyContractedUnitPrice",
+    "PricingCurrencyListUnitPrice",
     "PricingQuantity",
     "ConsumedQuantity",
     "SkuPriceDetails",
 )
+_CURRENCIES = ("BillingCurrency", "PricingCurrency")
 _UNITS = (("PricingQuantity", "PricingUnit"), ("ConsumedQuantity", "ConsumedUnit"))
 _ALLOCATED = ("AllocatedMethodId", "AllocatedResourceId", "AllocatedMethodDetails")
 
@@ -156,7 +167,7 @@ def _form(column: str, value: str) -> Iterator[str]:
             yield "is negative"
     if column in _MOMENTS and not _is_moment(value):
         yield "is no moment in UTC"
-    if column == "BillingCurrency" and not _CURRENCY.fullmatch(value):
+    if column in _CURRENCIES and not _CURRENCY.fullmatch(value):
         yield "is no currency"
     if column in _ALLOWED and value not in _ALLOWED[column]:
         yield "is not allowed"
@@ -217,6 +228,15 @@ def _costs(row: Row) -> Iterator[str]:
             yield f"{cost} cannot be worked out"
 
 
+def _pricing(row: Row) -> Iterator[str]:
+    for name in (*_PRICES, "EffectiveCost"):
+        other = row[f"PricingCurrency{name}"]
+        if bool(other) != bool(row[name]):
+            yield f"{name} is in both currencies or in none"
+        elif row["PricingCurrency"] == row["BillingCurrency"] and other != row[name]:
+            yield f"{name} is the same in one currency"
+
+
 def _service(row: Row) -> Iterator[str]:
     if _PARENT.get(row["ServiceSubcategory"]) != row["ServiceCategory"]:
         yield "ServiceSubcategory is of another category"
@@ -246,6 +266,7 @@ _RULES: tuple[Callable[[Row], Iterator[str]], ...] = (
     _quantities,
     _prices,
     _costs,
+    _pricing,
     _service,
     _whole,
 )

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from core.canonical import canonical
 from finops.chargeback.shares import split
 from finops.chargeback.statement import StatementDocument, StatementLine
-from finops.exports.charges import Charge, Share
+from finops.exports.charges import Charge, Pricing, Share
 from finops.exports.words import EXACT
 
 COST_PLACES, QUANTITY_PLACES = 12, 18
@@ -29,6 +29,7 @@ class Used:
     model: str = ""
     token_kind: str = ""
     known: str = ""
+    pricing: Pricing | None = None
 
 
 Receiver = tuple[StatementDocument, StatementLine]
@@ -43,20 +44,24 @@ def spread(rows: Iterable[Used], receivers: Sequence[Receiver]) -> Iterator[Char
     """
     if len(receivers) == 1 and receivers[0][1].allocated is None:
         for row in rows:
-            yield _charge(row, receivers[0], row.quantity, row.cost)
+            yield _charge(row, receivers[0], row.quantity, row.cost, row.pricing)
         return
     weights = [_ratio(line) for _, line in receivers]
     costs = _Parts(weights, COST_PLACES, [line.cost for _, line in receivers])
     quantities = _Parts(weights, QUANTITY_PLACES)
+    listed = _Parts(weights, COST_PLACES)
     for row, last in _with_last(rows):
         share = Share(_origin(row, receivers[0]), row.cost)
-        for receiver, cost, quantity in zip(
+        list_cost = row.pricing.cost if row.pricing else Decimal(0)
+        for receiver, cost, quantity, part in zip(
             receivers,
             costs.of(row.cost, last=last),
             quantities.of(row.quantity, last=last),
+            listed.of(list_cost, last=last),
             strict=True,
         ):
-            yield _charge(row, receiver, quantity, cost, share)
+            pricing = row.pricing and replace(row.pricing, cost=part)
+            yield _charge(row, receiver, quantity, cost, pricing, share)
 
 
 class _Parts:
@@ -106,6 +111,7 @@ def _charge(
     receiver: Receiver,
     quantity: Decimal,
     cost: Decimal,
+    pricing: Pricing | None,
     share: Share | None = None,
 ) -> Charge:
     document, line = receiver
@@ -123,6 +129,7 @@ def _charge(
         row.token_kind,
         row.known,
         share,
+        pricing,
     )
 
 

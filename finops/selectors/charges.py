@@ -19,7 +19,7 @@ from finops.chargeback import statement as kinds
 from finops.chargeback.months import bounds
 from finops.chargeback.statement import StatementDocument, StatementLine
 from finops.exports.bundle import Content
-from finops.exports.charges import Charge, Month, invoice
+from finops.exports.charges import Charge, Month, Pricing, invoice
 from finops.exports.invoices import Unreconciled
 from finops.exports.skus import FIXED_UNIT
 from finops.exports.spread import Receiver, Used, spread
@@ -38,12 +38,13 @@ SELECT u.team COLLATE "C" AS team, u.cost_centre COLLATE "C" AS cost_centre,
   date_trunc('month', u.at AT TIME ZONE %(zone)s)::date AS charge_month,
   (u.at AT TIME ZONE %(zone)s)::date AS day, u.principal COLLATE "C" AS principal,
   u.model COLLATE "C" AS model, u.token_kind, u.known, p.amount, u.rate,
+  u.list_currency, sum(u.list_cost) AS list_cost,
   sum(u.quantity) AS quantity, sum(u.cost) AS cost
 FROM finops_usageevent u LEFT JOIN finops_price p ON p.id = u.price_id
 WHERE {owned} AND u.cost IS NOT NULL AND u.currency = %(currency)s
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
 HAVING sum(u.quantity) <> 0 OR sum(u.cost) <> 0
-ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
 """
 _PRICE_STEP = Decimal("1E-18")
 
@@ -66,6 +67,8 @@ class _Row(NamedTuple):
     known: str
     amount: Decimal | None
     rate: Decimal | None
+    list_currency: str
+    list_cost: Decimal | None
     quantity: Decimal
     cost: Decimal
 
@@ -236,6 +239,7 @@ def _used(row: _Row, zone: ZoneInfo) -> Used:
         model=row.model,
         token_kind=row.token_kind,
         known=row.known,
+        pricing=_pricing(row),
     )
 
 
@@ -247,6 +251,13 @@ def _price(row: _Row) -> Decimal:
         return Decimal(0)
     unit = EXACT.divide(row.cost, row.quantity)
     return max(Decimal(0), unit.quantize(_PRICE_STEP, ROUND_HALF_EVEN, EXACT))
+
+
+def _pricing(row: _Row) -> Pricing | None:
+    """As it was priced, where that is another currency than what is billed."""
+    if row.amount is None or row.list_cost is None:
+        return None
+    return Pricing(row.list_currency, row.amount, row.list_cost)
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

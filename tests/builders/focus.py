@@ -20,8 +20,9 @@ from finops.chargeback.statement import (
     StatementLine,
 )
 from finops.exports.bundle import Content
-from finops.exports.charges import Charge, Month
+from finops.exports.charges import Charge, Month, Pricing
 from finops.exports.spread import Receiver, Used, spread
+from finops.exports.words import EXACT
 
 NAMES = ("support", "R&D", "=HYPERLINK(1)", "-2+3", "Ünïcødé 数据", '"quoted", comma')
 ZONES = ("UTC", "Pacific/Auckland", "America/New_York", "Asia/Kathmandu")
@@ -85,22 +86,25 @@ def usage(
     price = draw(
         st.decimals("0", "100000", places=12) | st.sampled_from([Decimal("0.0000004")])
     )
+    rate = draw(st.sampled_from([None, Decimal("0.9"), Decimal("157.123456789012")]))
     rows = []
     chosen = st.lists(st.sampled_from(days), min_size=1, max_size=4, unique=True)
     for start, end in draw(chosen):
         quantity = draw(st.decimals("-1000000", "1000000000", places=9))
+        cost = multiply(quantity, price)
         rows.append(
             Used(
                 start,
                 end,
                 quantity,
-                multiply(quantity, price),
-                price,
+                cost if rate is None else multiply(cost, rate),
+                price if rate is None else EXACT.multiply(price, rate),
                 draw(st.integers(1, 9)),
                 draw(st.sampled_from(NAMES)),
                 "gpt-5" if kind else "",
                 kind,
                 "measured",
+                None if rate is None else Pricing("EUR", price, cost),
             )
         )
     return rows
@@ -327,6 +331,11 @@ def _group(
     return Draft(rows, lines)
 
 
+def _in_euros(row: Used) -> Pricing:
+    rate = Decimal("1.25")
+    return Pricing("EUR", (row.price or Decimal(0)) / rate, row.cost / rate)
+
+
 def sample(month: date, zone: str = "Pacific/Auckland") -> Content:
     """A month with a charge of every kind."""
     before = months.month_before(month)
@@ -353,6 +362,9 @@ def sample(month: date, zone: str = "Pacific/Auckland") -> Content:
             {"CC-1": line(**fixed, **fee, cost=hundred)},
         ),
     ]
+    # The shared costs and the correction were priced in another currency.
+    for draft in drafts[2:4]:
+        draft.rows = [replace(row, pricing=_in_euros(row)) for row in draft.rows]
     by_hand = [
         ("CC-1", kinds.CREDIT, "-5", "=sum(1)"),
         ("=2+3", kinds.ADJUSTMENT, "2.5", "Ünï"),

@@ -238,3 +238,6 @@ def test_prices_in_another_currency_are_told_at_the_rate_of_the_month(
     assert row["ListCost"] == "0.0000256666641"
     assert row["BilledCost"] == "0.000025666664"
     assert row["BillingCurrency"] == "USD"
+    assert row["PricingCurrency"] == "EUR"
+    assert row["PricingCurrencyListUnitPrice"] == "3.333333"
+    assert row["PricingCurrencyEffectiveCost"] == "0.000023333331"
