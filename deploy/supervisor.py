@@ -25,7 +25,8 @@ from deploy.probes import answers, free_port, is_free, is_ready
 from deploy.state import State, digest
 
 BASE = Path(__file__).resolve().parent.parent
-SAMPLE_SERVERS = {"shop": 8101, "ops": 8102}
+SAMPLE_SERVERS = {"shop": 8101, "ops": 8102, "models": 8103}
+PATHS = {"models": "/v1"}
 STEP_SECONDS = 300.0
 READY_SECONDS = 90.0
 STOP_SECONDS = 6.0
@@ -79,8 +80,9 @@ class Supervisor:
         self._seed(state, upstreams)
         self._wait_ready()
         if traffic and not state.is_done("traffic", "once"):
-            say("making demo traffic through /mcp (once; log/traffic.log)")
-            if self._steps({"traffic": python("-m", "deploy.demo.traffic")}):
+            say("making demo traffic through /mcp and /v1 (once; log/traffic.log)")
+            play = ("traffic", "agents")
+            if self._steps({n: python("-m", f"deploy.demo.{n}") for n in play}):
                 state.done("traffic", "once")
                 self._steps({"decisions": python("-m", "deploy.demo.decisions")})
                 self._steps({"draft": python("-m", "deploy.demo.draft")})
@@ -98,6 +100,8 @@ class Supervisor:
     def _environment(self, urls: Urls) -> dict[str, str]:
         return {
             "TOLLGATE_ORGANISATION": "Example Company",
+            # The sample model server is beside us.
+            "TOLLGATE_WEBHOOK_PRIVATE_HOSTS": "127.0.0.1",
             **os.environ,
             "DATABASE_URL": urls.database_url,
             "TOLLGATE_OWNER_DATABASE_URL": urls.owner_database_url,
@@ -149,9 +153,11 @@ class Supervisor:
 
     def _seed(self, state: State, upstreams: Mapping[str, int]) -> None:
         links = [
-            f"{name}=http://127.0.0.1:{port}/mcp" for name, port in upstreams.items()
+            f"{name}=http://127.0.0.1:{port}{PATHS.get(name, '/mcp')}"
+            for name, port in upstreams.items()
         ]
-        mark = digest([BASE / "deploy/demo/seed.py"], *links, str(self.port))
+        seed = (BASE / "deploy/demo" / name for name in ("seed.py", "models.py"))
+        mark = digest(seed, *links, str(self.port))
         if state.is_done("seed", mark) and (self.data_dir / "demo.json").exists():
             return
         for port in upstreams.values():

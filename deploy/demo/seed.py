@@ -1,6 +1,6 @@
 """Seeds the demo: three teams, named people, keys, sample servers and grants.
 
-``python -m deploy.demo.seed --server shop=URL --server ops=URL`` may be run again on
+``python -m deploy.demo.seed --server shop=URL --server ops=URL …`` may be run again on
 existing data: it adds what is missing and leaves the rest alone.
 """
 
@@ -28,6 +28,7 @@ from audit.models import Sink  # noqa: E402
 from audit.services.sinks import Wanted, create_sink  # noqa: E402
 from audit.sinks import FILE  # noqa: E402
 from core.clock import now  # noqa: E402
+from deploy.demo import models  # noqa: E402
 from finops.services.prices import ensure_default_prices  # noqa: E402
 from gateway.connectors.pool import UpstreamPool  # noqa: E402
 from gateway.models import Server, Tool  # noqa: E402
@@ -111,6 +112,8 @@ def main(arguments: Sequence[str]) -> int:
     _places(at)
     users = _people(at)
     _servers(urls, at)
+    if "models" in urls:
+        models.offer(url=urls["models"], at=at)
     _approvals(at)
     _quotas(at)
     _rules(at)
@@ -319,7 +322,7 @@ def _keys(at: datetime) -> dict[str, str]:
             name="demo",
             environment=Environment.objects.get(slug="prod"),
             project=Project.objects.get(team=account.team, slug=wanted.project[0]),
-            granted=scopes.DEFAULT,
+            granted=(*scopes.DEFAULT, scopes.MODELS_USE),
             actor=SYSTEM,
             at=at,
         )

@@ -1,7 +1,7 @@
 """Takes reports of model usage and finds the runs and tasks that they were for."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
@@ -176,14 +176,24 @@ def _key_pays(principal: Principal, task: str) -> Payer:
 def payer_of_call(*, principal: Principal, told: Told, at: datetime) -> Payer:
     """Who pays for an answer that is about to be asked for.
 
-    Raises NotFound for work of another team, on record.
+    A trace without a run as yet begins its task, which its first run joins: a model
+    writes a script before it is run. Raises NotFound for work of another team, on
+    record.
     """
     found = _find([told], principal.team)
     try:
-        return _payer(told, found, principal, at)
+        payer = _payer(told, found, principal, at)
     except NotFound:
         _record_strangers([told], found, principal, at)
         raise
+    if payer.run or payer.task or not told.trace_id:
+        return payer
+    task, _ = Task.objects.get_or_create(
+        principal=principal.id,
+        trace_id=told.trace_id,
+        defaults={"uid": new_id("task"), "team": principal.team, "created_at": at},
+    )
+    return replace(payer, task=task.uid)
 
 
 def _record_strangers(

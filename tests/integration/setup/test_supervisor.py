@@ -170,6 +170,7 @@ def test_every_process_is_there(demo: Demo) -> None:
         r"manage\.py deliver_audit",
         r"demo\.servers\.shop --port",
         r"demo\.servers\.ops --port",
+        r"demo\.servers\.models --port",
     ):
         assert demo.pid(pattern) > 1
 

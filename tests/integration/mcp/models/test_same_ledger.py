@@ -237,12 +237,14 @@ def test_an_answer_that_passed_through_is_not_told_again(
     assert count(world) == before
 
 
-def test_an_answer_in_the_trace_of_a_run_is_of_that_run(
+def test_answers_in_the_trace_of_a_run_are_of_its_work(
     world: World, client: openai.OpenAI, key: str, server: ModelServerOnLoopback
 ) -> None:
     number = f"{time.time_ns():032x}"
     parent = {"traceparent": f"00-{number}-00f067aa0ba902b7-01"}
     arguments = {"name": "execute", "arguments": {"code": "return 1"}}
+    client.chat.completions.create(model="orchid", messages=ASKED, extra_headers=parent)
+    wrote = last_call(world)
     answer = httpx2.post(
         world.stack.mcp_url,
         headers={
@@ -260,3 +262,7 @@ def test_an_answer_in_the_trace_of_a_run_is_of_that_run(
     assert (call.trace_id, call.run) == (number, run)
     assert server.headers[-1]["traceparent"] == parent["traceparent"]
     assert {row[SAME.index("run")] for row in ledger(world, call.uid)} == {run}
+    # What wrote the script, before there was a run, is of the run's task.
+    assert (wrote.run, wrote.task) == ("", call.task)
+    with world.stack.database():
+        assert Run.objects.get(uid=run).task.uid == wrote.task
