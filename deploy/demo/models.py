@@ -15,7 +15,12 @@ from gateway.services import catalog, model_servers
 NAME, PROVIDER = "orchard", "orchard"
 # Dollars for a million tokens.
 PRICES = {
-    LARGE: {"input": "2.50", "cached_read": "0.25", "output": "10.00"},
+    LARGE: {
+        "input": "2.50",
+        "cached_read": "0.25",
+        "output": "10.00",
+        "reasoning": "10.00",
+    },
     SMALL: {"input": "0.10", "cached_read": "0.01", "output": "0.40"},
 }
 _MILLION = 1_000_000

@@ -55,9 +55,9 @@ ERRANDS = (
         "platform",
         "What is low in stock, and how it sells",
         (
-            Call("ops.list_stock", {"only_low": True}),
-            Call("shop.list_products", {}),
             Call("shop.sales_by_day", {"since": "2026-10-01"}),
+            Call("shop.list_products", {}),
+            Call("ops.list_stock", {"only_low": True}),
         ),
     ),
     Errand(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from deploy.demo.scripts import SCRIPTS, DemoScript
+from deploy.demo.scripts.errands import ERRANDS, Errand
 from gateway.codemode.definitions import ToolDef
 from gateway.codemode.preflight import check
 from gateway.connectors.api import ServerSpec, UpstreamTool
@@ -127,6 +128,30 @@ def test_preflight_tells_the_good_attempt_from_the_bad(
     *failing, last = script.attempts
     assert check(last, tools).diagnostics == ()
     assert [check(source, tools).ok for source in failing] == [False] * len(failing)
+
+
+@pytest.mark.parametrize("errand", ERRANDS, ids=lambda errand: errand.team)
+def test_an_errand_is_the_same_as_a_script_and_as_calls(
+    errand: Errand,
+    shared_pool: UpstreamPool,
+    specs: dict[str, ServerSpec],
+    catalog: Tools,
+) -> None:
+    found = run(errand.code, errand.team, shared_pool, specs, catalog)
+    lengths = []
+    for call in errand.calls:
+        server, _, name = call.tool.partition(".")
+        outcome = shared_pool.call(
+            specs[server], name, dict(call.arguments), timeout=20
+        )
+        assert isinstance(outcome.value, list)
+        lengths.append(len(outcome.value))
+    assert found == lengths
+    with pytest.raises((TypeError, ToolError)):
+        run(errand.spoilt.code, errand.team, shared_pool, specs, catalog)
+    server, _, name = errand.spoilt.calls[0].tool.partition(".")
+    spoilt = dict(errand.spoilt.calls[0].arguments)
+    assert shared_pool.call(specs[server], name, spoilt, timeout=20).is_error
 
 
 def definition(server: str, tool: UpstreamTool) -> ToolDef:

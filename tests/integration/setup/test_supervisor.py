@@ -160,6 +160,47 @@ def test_finance_has_months_to_look_at(demo: Demo) -> None:
         assert rows("SELECT kind FROM finops_annotation") == [("deployment",)]
 
 
+def test_agents_ask_models_through_it(demo: Demo) -> None:
+    code = (
+        "from deploy.demo import agents; agents.ROUNDS = 1; "
+        "raise SystemExit(agents.main(agents.play))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=demo.env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.stdout == "12 errands, 12 done\n", ended.stdout + ended.stderr
+    urls = json.loads((demo.data_dir / "engines.json").read_text())
+    with psycopg.connect(urls["owner_database_url"]) as connection:
+        tasks = connection.execute(
+            "SELECT mode, model, count(*), min(tokens), "
+            "count(*) FILTER (WHERE first_succeeded), min(known), min(outcome) "
+            "FROM finops_taskfact WHERE model LIKE 'orchid%' "
+            "GROUP BY 1, 2 ORDER BY 1, 2"
+        ).fetchall()
+        rows = connection.execute(
+            "SELECT count(*), count(cost), count(*) FILTER (WHERE task = '') "
+            "FROM finops_usageevent WHERE sku LIKE 'model/orchard/%'"
+        ).fetchone()
+    # Every model was asked for every errand in both ways; the small one errs at first.
+    assert [row[:3] for row in tasks] == [
+        (mode, model, 3)
+        for mode in ("direct", "script")
+        for model in ("orchid-large", "orchid-small")
+    ]
+    assert all(row[3] > 0 for row in tasks)
+    assert {row[5:] for row in tasks} == {("measured", "succeeded")}
+    assert {row[4] for row in tasks if row[1] == "orchid-large"} == {3}
+    assert {row[4] for row in tasks if row[1] == "orchid-small"} == {0}
+    assert rows is not None
+    assert rows[0] == rows[1] > 100
+    assert rows[2] == 0
+
+
 def test_every_process_is_there(demo: Demo) -> None:
     for pattern in (
         r"uvicorn config\.asgi",
