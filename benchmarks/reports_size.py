@@ -5,11 +5,13 @@ import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import django
 
 from benchmarks.figures import show, spread
 
+_TICKS = os.sysconf("SC_CLK_TCK")
 DAYS = 30
 LAST = date(2026, 10, 30)
 AFTER = datetime(2026, 11, 9, tzinfo=UTC)
@@ -55,7 +57,7 @@ def fill(runs: int, most: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT setseed(0.5)")
         for day in range(days):
-            values = {
+            values: dict[str, Any] = {
                 "first": 1 + day * each_raw,
                 "runs": each_raw,
                 "start": start + timedelta(days=day),
@@ -96,13 +98,13 @@ def fill(runs: int, most: int) -> None:
 def _copy(days: int, times: float) -> None:
     """The days before those with raw facts, and all counts by so much more."""
     copies = -(-2 * DAYS // days) - 1
-    sums = [field for field in (*COUNTED, "cost")]
-    figures = ["newest", "server", "tool", "mode", "language", *SHARED]
+    sums = [*COUNTED, "cost"]
+    figures = ["newest", "thin", "server", "tool", "mode", "language", *SHARED]
     arrays = ("counts", "queue", "hold", "run")
     more = {name: f"({name} * {times})::bigint" for name in COUNTED}
     more["cost"] = f"cost * {times}"
     for name in arrays:
-        more[name] = f"ARRAY(SELECT (x * {times})::bigint FROM unnest({name}) x)"
+        more[name] = f"ARRAY(SELECT (x * {times})::bigint FROM unnest({name}) x)"  # noqa: S608
     every = {
         "finops_dayfigures": [*figures, *sums],
         "finops_daysketch": ["team", "dimension", "key", "bins", *arrays],
@@ -133,18 +135,32 @@ def measure(runs: int, times: int, whole: bool) -> None:
             continue
         settings.EXACT_RUNS = least
         for by in GROUPED:
-            taken = []
-            for page in PAGES:
-                path = f"/reports/{page}/?first={first}&last={LAST}&by={by}"
-                taken += [_asked(client, path, source) for _ in range(times + 1)][1:]
+            paths = [
+                f"/reports/{page}/?first={first}&last={LAST}&by={by}" for page in PAGES
+            ]
+            for path in paths:
+                _asked(client, path, source)
+            cpu = _cpu_seconds()
+            taken = [_asked(client, p, source) for p in paths for _ in range(times)]
+            cpu = (_cpu_seconds() - cpu) / len(taken)
             show(
                 "reports",
                 runs=runs,
                 source=source,
                 by=by,
                 **spread(taken),
+                cpu_ms=round(1000 * cpu, 1),
                 load=round(os.getloadavg()[0], 1),
             )
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of its connection's in PostgreSQL, which work by turns."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid = cursor.fetchone()[0]
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return time.process_time() + (int(ticks[11]) + int(ticks[12])) / _TICKS
 
 
 def _asked(client: "Client", path: str, source: str) -> float:

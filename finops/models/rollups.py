@@ -6,13 +6,16 @@ from django.db.models import Q
 
 from finops.models.ledger import Snapshot
 
+EVERY_TEAM = "*"
+
 
 class DayFigures(Snapshot):
     """The sums of a day of the report's zone, by every dimension.
 
     Three levels: rows without a server count whole runs and what belongs to none; with
     one, the runs that called it; with a tool, those that called that tool. Columns are
-    those of ``finops.selectors.measures``.
+    those of ``finops.selectors.measures``. ``thin`` rows add up those of a team, server
+    and tool: few, for reports that ask for nothing else.
     """
 
     day = models.DateField()
@@ -21,6 +24,7 @@ class DayFigures(Snapshot):
     model = models.CharField(max_length=100, blank=True)
     server = models.CharField(max_length=200, blank=True)
     tool = models.CharField(max_length=200, blank=True)
+    thin = models.BooleanField()
     runs = models.BigIntegerField()
     failed = models.BigIntegerField()
     cancelled = models.BigIntegerField()
@@ -42,13 +46,22 @@ class DayFigures(Snapshot):
 
     class Meta:
         indexes = [
-            models.Index(fields=["day"], name="dayfig_whole", condition=Q(server="")),
+            models.Index(fields=["day"], name="dayfig_thin", condition=Q(thin=True)),
+            models.Index(
+                fields=["day"],
+                name="dayfig_whole",
+                condition=Q(thin=False, server=""),
+            ),
             models.Index(
                 fields=["day"],
                 name="dayfig_server",
-                condition=~Q(server="") & Q(tool=""),
+                condition=Q(thin=False) & ~Q(server="") & Q(tool=""),
             ),
-            models.Index(fields=["day"], name="dayfig_tool", condition=~Q(tool="")),
+            models.Index(
+                fields=["day"],
+                name="dayfig_tool",
+                condition=Q(thin=False) & ~Q(tool=""),
+            ),
             models.Index(fields=["day", "team"], name="dayfig_team"),
         ]
 
@@ -59,9 +72,9 @@ class DayFigures(Snapshot):
 class DaySketch(models.Model):
     """How long a team's runs of a day took, as a DDSketch (finops.sketch).
 
-    ``dimension`` is "" for all runs of the team, or one whose ``key`` they share. Next
-    to each bin stand how many runs are in it, and the sums of their parts in
-    microseconds.
+    ``dimension`` is "" for all runs of the team, or one whose ``key`` they share. The
+    rows of EVERY_TEAM are those of all teams merged. Next to each bin stand how many
+    runs are in it, and the sums of their parts in microseconds.
     """
 
     day = models.DateField()

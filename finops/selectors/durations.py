@@ -3,6 +3,7 @@
 from typing import Any
 
 from core.period import Period
+from finops.models.rollups import EVERY_TEAM
 from finops.selectors.measures import (
     BUCKET,
     OF_RUNS,
@@ -57,8 +58,10 @@ _NEAR = """FILTER (WHERE upto > floor(0.925 * (whole - 1))
     AND upto - n <= ceil(0.975 * (whole - 1)))"""
 _SKETCHED = f"""
 WITH b (key, bin, n, queue, hold, run) AS (
-  SELECT {{key}}, u.* FROM finops_daysketch s
-  CROSS JOIN LATERAL unnest(s.bins, s.counts, s.queue, s.hold, s.run) u WHERE {{where}}
+  SELECT d.key, u.* FROM (
+    SELECT {{key}} AS key, s.bins, s.counts, s.queue, s.hold, s.run
+    FROM finops_daysketch s WHERE {{where}} OFFSET 0) d
+  CROSS JOIN LATERAL unnest(d.bins, d.counts, d.queue, d.hold, d.run) u
 {{rest}}
 ), m AS (
   SELECT key, bin, sum(n) AS n, sum(queue) AS queue, sum(hold) AS hold, sum(run) AS run
@@ -99,7 +102,7 @@ def sketched_durations(
     dimension = _dimension(scope, by)
     if dimension is None:
         return None
-    where = _of_sketches(scope, found, dimension)
+    where = _of_sketches(scope, found, dimension, by)
     rest, parameters = [], dict(where.parameters)
     narrow = scope.narrows_tools or by in OF_TOOLS
     for number, window in enumerate(found.rest):
@@ -133,7 +136,7 @@ def _sketch_key(by: str) -> str:
     return "s.key" if by else "''"
 
 
-def _of_sketches(scope: Scope, found: Plan, dimension: str) -> Conditions:
+def _of_sketches(scope: Scope, found: Plan, dimension: str, by: str) -> Conditions:
     parts = ["s.dimension = %(dimension)s", "s.day >= %(first_day)s"]
     parts.append("s.day < %(upto_day)s")
     values: dict[str, Any] = {
@@ -147,9 +150,13 @@ def _of_sketches(scope: Scope, found: Plan, dimension: str) -> Conditions:
     if scope.teams is not None:
         parts.append("s.team = ANY(%(teams)s)")
         values["teams"] = sorted(scope.teams)
-    if scope.team:
+    merged = scope.teams is None and not scope.team and by != "team"
+    if scope.team or merged:
         parts.append("s.team = %(team)s")
-        values["team"] = scope.team
+        values["team"] = scope.team or EVERY_TEAM
+    else:
+        parts.append("s.team <> %(every)s")
+        values["every"] = EVERY_TEAM
     if dimension and getattr(scope, dimension):
         parts.append("s.key = %(key)s")
         values["key"] = getattr(scope, dimension)

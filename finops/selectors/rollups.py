@@ -119,8 +119,14 @@ def of_days(found: Plan, scope: Scope, by: str) -> Conditions:
         if value:
             parts.append(f"d.{column} = %({column})s")
             values[column] = value
-    parts.append(_level(scope, by))
+    parts += [_level(scope, by), "d.thin" if _thin(scope, by) else "NOT d.thin"]
     return Conditions(" AND ".join(parts), values)
+
+
+def _thin(scope: Scope, by: str) -> bool:
+    """Whether sums of teams, servers and tools have all that is asked for."""
+    asked = {name for name in (*_COLUMNS, by) if name == by or getattr(scope, name)}
+    return asked <= {"", "team", "server", "tool", BUCKET}
 
 
 def _level(scope: Scope, by: str) -> str:
@@ -137,7 +143,12 @@ def with_sums(found: Plan, scope: Scope, by: str, raw: Mapping[Period, Raw]) -> 
     values = {name: f"sum(d.{name})" for name in (*COUNTED, "cost")}
     values["newest"] = "max(d.newest)"
     key = _key(by)
-    made = Part([key], values, f"finops_dayfigures d WHERE {where.sql}")
+    source = f"finops_dayfigures d WHERE {where.sql}"
+    if by == BUCKET:
+        # Once a day, not once a row: it is dear.
+        days = ", ".join(f"{value} AS {name}" for name, value in values.items())
+        source = f"(SELECT d.day, {days} FROM {source} GROUP BY d.day) d"  # noqa: S608
+    made = Part([key], values, source)
     shared = {
         "zone": found.period.zone,
         "unit": found.period.unit,

@@ -17,6 +17,7 @@ from finops.models import (
     RunFact,
     UsageEvent,
 )
+from finops.models.rollups import EVERY_TEAM
 from finops.selectors.durations import BIN
 from finops.selectors.measures import MEASURES, all_keys, tool_use, whole_runs
 from finops.selectors.rows import rows
@@ -28,6 +29,7 @@ _KEYS = (
     *("team", "cost_centre", "project", "environment", "principal", "model"),
     *("mode", "language", "server", "tool"),
 )
+_THIN_KEYS = ("team", "server", "tool")
 _BY = ("cost_centre", "project", "environment", "principal", "model", "mode")
 _SKETCHES = f"""
 INSERT INTO finops_daysketch (
@@ -59,6 +61,31 @@ SELECT %(day)s, team, dimension, key, array_agg(bin ORDER BY bin),
   array_agg(n ORDER BY bin), array_agg(queue ORDER BY bin),
   array_agg(hold ORDER BY bin), array_agg(run ORDER BY bin)
 FROM b GROUP BY team, dimension, key
+"""  # noqa: S608 - constants of this module
+
+_MERGED = """
+INSERT INTO finops_daysketch (
+  day, team, dimension, key, bins, counts, queue, hold, run)
+WITH b AS (
+  SELECT s.dimension, s.key, u.bin, sum(u.n)::bigint AS n,
+    sum(u.queue)::bigint AS queue, sum(u.hold)::bigint AS hold,
+    sum(u.run)::bigint AS run
+  FROM finops_daysketch s
+  CROSS JOIN LATERAL unnest(s.bins, s.counts, s.queue, s.hold, s.run)
+    u (bin, n, queue, hold, run)
+  WHERE s.day = %(day)s GROUP BY 1, 2, 3
+)
+SELECT %(day)s, %(every)s, dimension, key, array_agg(bin ORDER BY bin),
+  array_agg(n ORDER BY bin), array_agg(queue ORDER BY bin),
+  array_agg(hold ORDER BY bin), array_agg(run ORDER BY bin)
+FROM b GROUP BY dimension, key
+"""
+_THIN = f"""
+INSERT INTO finops_dayfigures (day, {", ".join((*_KEYS, *MEASURES))}, thin)
+SELECT d.day, {", ".join(f"d.{k}" if k in _THIN_KEYS else "''" for k in _KEYS)},
+  {", ".join(f"max(d.{m})" if m == "newest" else f"sum(d.{m})" for m in MEASURES)}, true
+FROM finops_dayfigures d WHERE d.day = %(day)s AND d.team = ANY(%(teams)s)
+GROUP BY d.day, {", ".join(f"d.{k}" for k in _THIN_KEYS)}
 """  # noqa: S608 - constants of this module
 
 
@@ -158,7 +185,7 @@ def _teams(day: date, zone: ZoneInfo) -> list[str]:
 def _make(day: date, teams: Sequence[str], zone: ZoneInfo) -> None:
     """Make a day of some teams anew, in the running transaction."""
     DayFigures.objects.filter(day=day, team__in=teams).delete()
-    DaySketch.objects.filter(day=day, team__in=teams).delete()
+    DaySketch.objects.filter(day=day, team__in=[*teams, EVERY_TEAM]).delete()
     if not teams:
         return
     window, scope = _window(day, zone), Scope(teams=frozenset(teams))
@@ -168,16 +195,17 @@ def _make(day: date, teams: Sequence[str], zone: ZoneInfo) -> None:
         query = (
             tool_use(scope, window, keys, of) if of else whole_runs(scope, window, keys)
         )
-        values: dict[str, Any] = {**query.parameters, "day": day}
         with connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO finops_dayfigures (day, {columns}) "  # noqa: S608
-                f"SELECT %(day)s, {columns} FROM ({query.sql(_KEYS)}) sums",
-                values,
+                f"INSERT INTO finops_dayfigures (day, {columns}, thin) "  # noqa: S608
+                f"SELECT %(day)s, {columns}, false FROM ({query.sql(_KEYS)}) sums",
+                {**query.parameters, "day": day},
             )
-    times = {"start": window.start, "end": window.end}
+    values: dict[str, Any] = {"day": day, "teams": list(teams), "every": EVERY_TEAM}
+    values |= {"start": window.start, "end": window.end}
     with connection.cursor() as cursor:
-        cursor.execute(_SKETCHES, {**times, "day": day, "teams": list(teams)})
+        for text in (_THIN, _SKETCHES, _MERGED):
+            cursor.execute(text, values)
 
 
 def rebuild(*, at: datetime, start: date | None = None, end: date | None = None) -> int:

@@ -341,7 +341,8 @@ def test_two_workers_at_once_and_one_that_is_stopped_leave_whole_days() -> None:
     for thread in threads:
         thread.join()
     rollups.keep_up(at=AFTER, most=10_000)
-    assert list(DayFigures.objects.order_by("day").values_list("day__day", "runs")) == [
+    made = DayFigures.objects.filter(thin=False).order_by("day")
+    assert list(made.values_list("day__day", "runs")) == [
         (day, 1) for day in range(1, 7)
     ]
 
