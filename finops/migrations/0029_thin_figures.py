@@ -12,7 +12,7 @@ EMPTY = (
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("finops", "0025_rollups"),
+        ("finops", "0028_pause_budgets"),
     ]
 
     operations = [
