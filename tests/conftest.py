@@ -29,7 +29,7 @@ def pytest_configure() -> None:
     hypothesis.load_profile("busy")
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse to start without engines, with a message that says how to start them."""
     items.sort(key=workers.rank)

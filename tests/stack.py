@@ -45,10 +45,8 @@ _GUARD = ("setpriv", "--pdeathsig", "KILL", "--")
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 8.0
 _LINES = 40
-# Redis has sixteen numbered databases; the tests' own broker is one of the first eight.
-_REDIS_OFFSET = 8
-# Tests may run in several processes, each beside databases of its own.
-_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+# Redis has sixteen numbered databases; the tests' own broker is number 0.
+_REDIS_NUMBER = 9
 
 
 @dataclass(slots=True)
@@ -256,7 +254,7 @@ def folder(name: str) -> Iterator[Path]:
 @contextmanager
 def own_database(url: str, suffix: str) -> Iterator[str]:
     """An empty database beside the one of ``url``; dropped at the end."""
-    name = f"{urlsplit(url).path.lstrip('/')}_{suffix}{_WORKER}"
+    name = f"{urlsplit(url).path.lstrip('/')}_{suffix}"
     create = sql.SQL("CREATE DATABASE {}")
     with psycopg.connect(url, autocommit=True) as admin:
         _drop(admin, name)
@@ -280,11 +278,9 @@ def _drop(admin: psycopg.Connection, name: str) -> None:
             return
 
 
-def own_redis(url: str) -> str:
+def own_redis(url: str, number: int = _REDIS_NUMBER) -> str:
     """The Redis of ``url`` under another database number, emptied."""
-    parts = urlsplit(url)
-    number = int(parts.path.strip("/") or 0) + _REDIS_OFFSET
-    other = parts._replace(path=f"/{number}").geturl()
+    other = urlsplit(url)._replace(path=f"/{number}").geturl()
     with redis.Redis.from_url(other) as connection:
         connection.flushdb()
     return other

@@ -1,8 +1,9 @@
 """Tests in several processes at once (pytest-xdist): who gets what, and has what."""
 
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import execnet
 import pytest
@@ -12,8 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 # These share an expensive fixture, or last long: whole, and before all others.
 _TOGETHER = ("tests/integration/mcp/", "tests/e2e/", "tests/integration/kill/")
 _EARLY = ("tests/integration/setup/", "tests/integration/sandbox/")
-# Redis has sixteen numbered databases: a process takes one, and its stacks another.
-_REDIS_NUMBERS = range(1, 8)
+_ENGINES = ("DATABASE_URL", "TOLLGATE_OWNER_DATABASE_URL", "REDIS_URL")
 
 
 class Schedule(LoadScopeScheduling):  # type: ignore[misc]
@@ -39,15 +39,14 @@ def rank(item: pytest.Item) -> int:
 
 
 def give_each_its_own(specs: Sequence[execnet.XSpec]) -> None:
-    """Each process has a data directory and a number of Redis, beside its database."""
-    if len(specs) > len(_REDIS_NUMBERS):
-        raise pytest.UsageError(f"Ask -n for {len(_REDIS_NUMBERS)} processes at most.")
-    redis = urlsplit(settings.REDIS_URL)
-    for spec, number in zip(specs, _REDIS_NUMBERS, strict=False):
+    """Each process is started beside PostgreSQL and Redis of its own.
+
+    Databases in one PostgreSQL would not do: what is open in one of them keeps the
+    trail in another from being sealed.
+    """
+    # Named engines would be taken for those of every process.
+    alone = ["env", *(f"--unset={name}" for name in _ENGINES), sys.executable]
+    for number, spec in enumerate(specs, 1):
         folder = Path(settings.DATA_DIR, f"worker{number}")
-        folder.mkdir(parents=True, exist_ok=True)
-        spec.env |= {
-            "DATABASE_URL": settings.DATABASE_URL,
-            "REDIS_URL": redis._replace(path=f"/{number}").geturl(),
-            "TOLLGATE_DATA_DIR": str(folder),
-        }
+        beside = ["-m", "config.embedded", "--data-dir", str(folder), "--"]
+        spec.python = shlex.join([*alone, *beside, sys.executable])
