@@ -20,7 +20,7 @@ from audit.web import AUDIT_READ
 from core.clock import now
 from core.errors import NotFound
 from core.tables import chips, filters_of, paged
-from policy import selectors
+from policy import scopes, selectors
 from policy.access import IDENTITY_ADMIN, IDENTITY_READ, POLICY_READ
 from policy.filters import STATES, KeyFilter
 from policy.forms import KeyForm, RevokeForm
@@ -169,7 +169,13 @@ def _make(request: Request, team: Team, form: KeyForm) -> NewKey:
 
 
 def _shown_once(new: NewKey) -> dict[str, object]:
-    return {"key": new.key, "text": new.text} | client_of(new.text)
+    context = {"key": new.key, "text": new.text} | client_of(new.text)
+    if scopes.covers(new.key.scopes, scopes.MODELS_USE):
+        context["models"] = (
+            f"export OPENAI_BASE_URL={settings.PUBLIC_URL}/v1\n"
+            f"export OPENAI_API_KEY={new.text}"
+        )
+    return context
 
 
 def client_of(text: str) -> dict[str, str]:

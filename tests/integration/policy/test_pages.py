@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -188,7 +189,15 @@ def test_a_key_is_shown_once_with_a_client_configuration(admin: Client) -> None:
     shown = text.split('<code id="key-text">')[1].split("</code>")[0]
     assert keys.authenticate(text=shown, at=now(), address="", request_id="").key
     assert "mcpServers" in text
+    assert "OPENAI_BASE_URL" not in text
     assert shown not in _text(admin, "/settings/keys/")
+
+
+def test_a_key_that_asks_models_is_shown_with_their_address(admin: Client) -> None:
+    form = _key_form(more_scopes="models:use")
+    made = admin.post("/settings/keys/create/?team=sales", form)
+    text = _text(admin, made["Location"])
+    assert f"OPENAI_BASE_URL={settings.PUBLIC_URL}/v1" in text
 
 
 def test_a_reload_neither_shows_the_key_again_nor_makes_another(admin: Client) -> None:
