@@ -21,4 +21,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
         api.ChargebackFile.as_view(),
         name="api_chargeback_file",
     ),
+    path(
+        "chargeback/statements/<slug:uid>/export/<str:form>/",
+        views.statement_file,
+        name="statement_file",
+    ),
+    path(
+        "api/v1/chargeback/statements/<slug:uid>/export/<str:form>/",
+        api.StatementFile.as_view(),
+        name="api_statement_file",
+    ),
 ]

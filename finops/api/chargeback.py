@@ -1,4 +1,4 @@
-"""REST endpoint of chargeback: a month as a file."""
+"""REST endpoints of chargeback taken along: a month or a statement as a file."""
 
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
@@ -9,10 +9,18 @@ from rest_framework.views import APIView
 from audit.web import actor_of, refuse
 from core.clock import now
 from finops.chargeback.months import named
-from finops.services.chargeback_exports import FORMS, TYPES, download_month
+from finops.selectors.chargeback import statement_for
+from finops.services.chargeback_exports import (
+    FORMS,
+    STATEMENT_FORMS,
+    TYPES,
+    download_month,
+    download_statement,
+)
 from policy import scopes
 from policy.access import COSTS_READ
 from policy.api.permissions import People
+from policy.api.views import ApiRequest, acting
 
 
 class ChargebackFile(APIView):
@@ -43,4 +51,29 @@ class ChargebackFile(APIView):
             raise refuse(request._request, needed="the costs of every team")
         return download_month(
             month=named(month), form=form, actor=actor_of(request._request), at=now()
+        )
+
+
+class StatementFile(APIView):
+    """One statement as PDF, CSV or JSON: of the caller's cost centres."""
+
+    required_scope = scopes.COSTS_READ
+    capability = COSTS_READ
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("form", str, OpenApiParameter.PATH, enum=STATEMENT_FORMS)
+        ],
+        responses={
+            (200, kind): OpenApiTypes.BINARY
+            for kind in sorted({TYPES[form][0] for form in STATEMENT_FORMS})
+        },
+    )
+    def get(self, request: ApiRequest, uid: str, form: str) -> HttpResponseBase:
+        """As it stands; what its digest covers is in the JSON."""
+        return download_statement(
+            statement=statement_for(request.rights, uid),
+            form=form,
+            actor=acting(request),
+            at=now(),
         )

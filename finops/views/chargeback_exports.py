@@ -8,8 +8,13 @@ from django.views.decorators.http import require_GET, require_safe
 from core.clock import now
 from core.errors import Denied
 from finops.chargeback.months import named
+from finops.selectors.chargeback import statement_for
 from finops.selectors.charges import summary_of
-from finops.services.chargeback_exports import OFFERED, download_month
+from finops.services.chargeback_exports import (
+    OFFERED,
+    download_month,
+    download_statement,
+)
 from policy.access import COSTS_READ
 from policy.web import Request, actor_of, refuse, requires
 
@@ -35,6 +40,18 @@ def chargeback_file(request: Request, month: str, form: str) -> HttpResponseBase
     _check_everywhere(request)
     return download_month(
         month=named(month), form=form, actor=actor_of(request), at=now()
+    )
+
+
+@require_GET
+@requires(COSTS_READ)
+def statement_file(request: Request, uid: str, form: str) -> HttpResponseBase:
+    """One statement as a file, for who may see it."""
+    return download_statement(
+        statement=statement_for(request.access, uid),
+        form=form,
+        actor=actor_of(request),
+        at=now(),
     )
 
 

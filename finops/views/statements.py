@@ -191,6 +191,7 @@ def _page(
         "may_accept": found.state == Statement.State.REVIEW
         and selectors.may_dispute(request.access, found),
         "fault": fault,
+        "everywhere": request.access.everywhere(COSTS_READ),
         "exact": plain(found.cost),
         "at": now(),
         **history_of(request.access, "statement", found.uid),

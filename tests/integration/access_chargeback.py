@@ -42,4 +42,6 @@ CHARGEBACK = (
     row("GET", "api_billing_months", "S++++++"),
     row("GET", "api_billing_month", "S++++++", month="2026-10"),
     row("GET", "api_statement", "S4+++++", uid="@statement"),
+    row("GET", "statement_file", "S4+++++", uid="@statement", form="csv"),
+    row("GET", "api_statement_file", "S4+++++", uid="@statement", form="json"),
 )  # fmt: skip

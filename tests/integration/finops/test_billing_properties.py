@@ -9,17 +9,20 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import Sum
 from django.test import override_settings
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from core.ids import new_id
+from core.money import multiply
 from finops.chargeback.allocation import DRIVERS, Receiver, Rule
 from finops.chargeback.months import next_month, start_of
 from finops.chargeback.shares import minor_places, rounded
 from finops.chargeback.statement import digest_of
 from finops.models import (
     BillingPeriod,
+    CostCentre,
     Price,
     Statement,
     StatementLine,
@@ -30,6 +33,7 @@ from finops.selectors.recompute import recompute_all
 from finops.selectors.rows import rows
 from finops.selectors.statements import document_of
 from finops.services import adjustments, billing, closing, cost_centres
+from finops.services.fx import set_rate
 from tests.builders.chargeback import CONTROLLER
 from tests.builders.finops import make_price
 
@@ -38,7 +42,11 @@ pytestmark = pytest.mark.django_db
 # A leap day, the clock forward in New York, the clock back in Auckland.
 FIRST, SECOND, THIRD = date(2028, 2, 1), date(2028, 3, 1), date(2028, 4, 1)
 MONTHS = (FIRST, SECOND, THIRD)
+# Fixed costs in gold, at a rate that is first guessed; the second month has none.
+FOREIGN, LICENCE, LATER_RATE, LAST_RATE = "XAU", "11.1", "0.5", "2.000000000001"
 OWN = "SELECT u.id FROM finops_usageevent u WHERE {where}"
+OF_TEAMS = """SELECT u.team, coalesce(sum(u.cost), 0) AS cost
+FROM finops_usageevent u WHERE {where} AND u.currency = %(currency)s GROUP BY 1"""
 ZONES = ("Pacific/Auckland", "America/New_York", "Asia/Kathmandu")
 CENTRES = ("CC-1", "CC-2", "CC-3", "")
 TEAMS = ("sales", "support", "platform")
@@ -67,6 +75,7 @@ class Booking:
     cost: Decimal | None
     quantity: int
     run: str
+    foreign: bool
 
     def at(self, zone: str) -> datetime:
         start, end = start_of(self.month, zone), start_of(next_month(self.month), zone)
@@ -97,6 +106,8 @@ BOOKINGS = st.builds(
     cost=COSTS,
     quantity=st.integers(0, 1000),
     run=st.sampled_from(["", "run_a", "run_b"]),
+    # Booked before the organization changed its currency: charged to nobody.
+    foreign=st.sampled_from([False, False, False, True]),
 )
 STEPS = st.builds(
     Step,
@@ -158,7 +169,7 @@ def book(bookings: list[Booking], *, until: date, zone: str, currency: str) -> N
             quantity=Decimal(one.quantity),
             known="measured",
             cost=one.cost,
-            currency=currency,
+            currency=FOREIGN if one.foreign else currency,
             run=one.run,
             task="",
             team=one.team,
@@ -202,8 +213,8 @@ def close(month: date, zone: str) -> None:
 def play(steps: list[Step], rules: list[Rule], zone: str, currency: str) -> None:
     """Book, price anew and adjust; then close the month; and again."""
     at = start_of(next_month(THIRD), zone) + timedelta(days=1)
-    for centre in ("CC-1", "CC-2", "CC-3"):
-        billing.ensure_centres([centre], at=at)
+    billing.ensure_centres(["CC-1", "CC-2", "CC-3"], at=at)
+    CostCentre.objects.filter(slug="CC-2").update(charged=False)
     # Something in the first month, so that the months begin there.
     book([_first()], until=FIRST, zone=zone, currency=currency)
     _fixed_costs(currency)
@@ -237,16 +248,34 @@ def play(steps: list[Step], rules: list[Rule], zone: str, currency: str) -> None
             # The first month costs more than was known when it was closed.
             Price.objects.filter(sku="platform/host/a").update(known_to=at)
             make_price("platform/host/a", "9.01", unit="Months", currency=currency)
+            _rate(FIRST, LATER_RATE)
 
 
 def _fixed_costs(currency: str) -> None:
     """What no rule takes is charged to nobody; rules of usage leave it alone."""
     make_price("platform/host/a", "7.005", unit="Months", currency=currency)
+    # In another currency, at a rate that each month is converted by.
+    make_price("platform/licence/b", LICENCE, unit="Months", currency=FOREIGN)
+    _rate(FIRST, "0.333333333333")
+    _rate(THIRD, LAST_RATE)
+
+
+def _rate(month: date, rate: str) -> None:
+    set_rate(
+        month=month,
+        currency=FOREIGN,
+        rate=Decimal(rate),
+        reason="random",
+        actor=CONTROLLER,
+        at=datetime.now(UTC),
+    )
 
 
 def _first() -> Booking:
     sku = SKUS[0]
-    return Booking(FIRST, 0.0, 1, "sales", "CC-1", sku, Decimal("0.1"), 1, "run_a")
+    return Booking(
+        FIRST, 0.0, 1, "sales", "CC-1", sku, Decimal("0.1"), 1, "run_a", False
+    )
 
 
 # Shrinking takes minutes: the seed that is printed is enough to go on.
@@ -268,7 +297,9 @@ def test_months_own_the_ledger_to_the_last_digit(
 
         _every_row_is_owned_once()
         _totals_are_those_of_the_ledger(currency)
-        _centres_bear_what_they_caused({rule.team for rule in rules})
+        _teams_add_up_to_the_ledger_of_each_month()
+        _shares_are_one_together()
+        _centres_bear_what_they_caused({rule.team for rule in rules}, currency)
         _every_line_is_worked_out_again()
         _the_chain_holds()
 
@@ -298,20 +329,49 @@ def _totals_are_those_of_the_ledger(currency: str) -> None:
         assert sum(one.cost for one in found) == exact
         assert sum(one.billed for one in found) == period.billed
         assert period.billed == rounded(exact, places=places)
-    booked = sum(row.cost for row in UsageEvent.objects.all() if row.cost is not None)
+    rated = UsageEvent.objects.filter(cost__isnull=False, currency=currency)
+    booked = sum(rated.values_list("cost", flat=True))
     by_hand = sum(period.adjusted for period in BillingPeriod.objects.all())
     borne = sum(line.cost for line in StatementLine.objects.all())
-    # Three months at the amount that is known in the end.
-    assert borne == booked + by_hand + 3 * Decimal("9.01")
+    # Three months at the amounts and rates that are known in the end.
+    licence = sum(
+        multiply(Decimal(LICENCE), Decimal(rate))
+        for rate in (LATER_RATE, LATER_RATE, LAST_RATE)
+    )
+    assert borne == booked + by_hand + 3 * Decimal("9.01") + licence
 
 
-def _centres_bear_what_they_caused(shared: set[str]) -> None:
+def _teams_add_up_to_the_ledger_of_each_month() -> None:
+    """Whoever bears it: charged, shown, or nobody."""
+    for period in BillingPeriod.objects.all():
+        where = owned(period)
+        query = OF_TEAMS.replace("{where}", where.sql)
+        caused = {row["team"]: row["cost"] for row in rows(query, where.parameters)}
+        lines = StatementLine.objects.filter(statement__period=period)
+        told = lines.exclude(team="").values_list("team").annotate(cost=Sum("cost"))
+        assert {team: cost for team, cost in told if cost} == {
+            team: cost for team, cost in caused.items() if cost
+        }
+
+
+def _shares_are_one_together() -> None:
+    shares: dict[tuple[object, ...], Decimal] = {}
+    for line in StatementLine.objects.exclude(rule="").select_related("statement"):
+        what = (
+            *(line.statement.period_id, line.charge_month, line.rule, line.team),
+            *(line.cost_centre, line.sku, line.price_id, line.rule_version),
+        )
+        shares[what] = shares.get(what, Decimal(0)) + (line.ratio or 0)
+    assert set(shares.values()) <= {Decimal(1)}
+
+
+def _centres_bear_what_they_caused(shared: set[str], currency: str) -> None:
     """What no rule takes stays with the team and cost centre that caused it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT team, cost_centre, sum(cost) FROM finops_usageevent "
-            "WHERE cost IS NOT NULL AND NOT team = ANY(%s) GROUP BY 1, 2",
-            [sorted(shared)],
+            "WHERE currency = %s AND NOT team = ANY(%s) GROUP BY 1, 2",
+            [currency, sorted(shared)],
         )
         caused = {(team, centre): cost for team, centre, cost in cursor.fetchall()}
     borne: dict[tuple[str, str], Decimal] = {}

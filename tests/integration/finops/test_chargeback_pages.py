@@ -124,6 +124,11 @@ def test_a_member_sees_the_own_cost_centre_alone(cast: Cast, browse: Browse) -> 
     assert "18.00" not in shown
     assert "10.00" in page(client, "/chargeback/")
     assert len(rows(client, f"{MONTH}?export=csv")) == 1
+    files = address("CC-100") + "export/"
+    assert files + "pdf/" in page(client, address("CC-100"))
+    assert rows(client, files + "csv/")[0]["sku"] == "tokens/result"
+    page(client, address("CC-200") + "export/csv/", status=404)
+    assert Event.objects.filter(name="chargeback.exported").count() == 1
     page(client, address("CC-100"))
     page(client, address("CC-200"), status=404)
     page(client, line_of("CC-200"), status=404)
@@ -296,6 +301,8 @@ def test_a_key_reads_the_statements_of_its_team(cast: Cast) -> None:
         ("usage", "", None, "10.000000000000"),
         ("shared", "platform-team@1", "0.500000000000000000", "3.000000000000"),
     ]
+    file = read(f"statements/{head['statement']}/export/json/")
+    assert head["digest"] in file.getvalue().decode()
     assert read(f"statements/{statement_of('CC-200').uid}/").status_code == 404
     assert read("2027-01/").status_code == 404
 

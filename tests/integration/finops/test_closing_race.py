@@ -6,6 +6,7 @@ from threading import Event
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import Sum
 
 from finops.models import BillingPeriod, StatementLine, UsageEvent
 from finops.services import billing, closing
@@ -21,11 +22,13 @@ from tests.builders.chargeback import (
 )
 from tests.builders.finops import make_price
 
+# No two sums of it look alike, and none is a whole coin.
+PRICE = "0.003333333333"
 PAYER = Payer("sales", "CC-sales", "default", "prod", "sa:sales/agent")
 
 
 def book_until(stop: Event, writer: int) -> int:
-    """Book rows of 1 each, two in a transaction, until told to stop; how many."""
+    """Book calls, two in a transaction, until told to stop; how many."""
     booked = 0
     try:
         while not stop.is_set():
@@ -46,7 +49,7 @@ def book_until(stop: Event, writer: int) -> int:
 
 @pytest.mark.usefixtures("committed")
 def test_what_is_booked_meanwhile_is_of_one_month() -> None:
-    make_price("tool/*", "1", unit="Requests")
+    make_price("tool/*", PRICE, unit="Requests")
     stop = Event()
     with ThreadPoolExecutor(4) as pool:
         writers = [pool.submit(book_until, stop, writer) for writer in range(4)]
@@ -66,6 +69,9 @@ def test_what_is_booked_meanwhile_is_of_one_month() -> None:
     parts = {line.category: line.quantity for line in lines}
     assert sum(parts.values()) == booked == UsageEvent.objects.count()
     assert set(parts) == {"usage", "correction"}
+    costs = sum(line.cost for line in lines)
+    assert costs == booked * Decimal(PRICE)
+    assert costs == UsageEvent.objects.aggregate(cost=Sum("cost"))["cost"]
     october = BillingPeriod.objects.get(month=OCTOBER)
     below = UsageEvent.objects.filter(pk__lte=october.cut)
     assert parts["usage"] == below.count()
