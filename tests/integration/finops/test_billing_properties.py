@@ -330,7 +330,7 @@ def _totals_are_those_of_the_ledger(currency: str) -> None:
         assert sum(one.billed for one in found) == period.billed
         assert period.billed == rounded(exact, places=places)
     rated = UsageEvent.objects.filter(cost__isnull=False, currency=currency)
-    booked = sum(rated.values_list("cost", flat=True))
+    booked = sum(row.cost for row in rated if row.cost is not None)
     by_hand = sum(period.adjusted for period in BillingPeriod.objects.all())
     borne = sum(line.cost for line in StatementLine.objects.all())
     # Three months at the amounts and rates that are known in the end.
