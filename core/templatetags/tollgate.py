@@ -54,11 +54,11 @@ def seconds(value: float | None) -> str:
 
 
 @register.filter
-def money(value: Decimal | None, currency: str = "") -> str:
+def money(value: Decimal | str | None, currency: str = "") -> str:
     """An amount as people read it; "unrated" where no price is known."""
     if value is None:
         return "unrated"
-    return f"{_money.show(value)} {currency}".strip()
+    return f"{_money.show(Decimal(value))} {currency}".strip()
 
 
 @register.filter
