@@ -1,5 +1,6 @@
 """What a month owns of the ledger, and all else that its statements are made of."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -8,7 +9,7 @@ from typing import Any
 
 from django.db.models import Sum
 
-from core.money import total
+from core.money import plain, total
 from finops.chargeback.allocation import (
     COST,
     OF_USAGE,
@@ -66,6 +67,13 @@ FROM finops_usageevent u WHERE {owned}
 _LATER = """
 SELECT count(*) AS rows, coalesce(sum(u.cost) FILTER (WHERE {rated}), 0) AS cost
 FROM finops_usageevent u WHERE u.at < %(end)s AND u.id > %(cut)s
+"""
+_OTHER_RATE = """
+SELECT count(*) AS rows FROM finops_usageevent u
+WHERE {owned} AND u.at >= %(start)s AND u.rate IS NOT NULL AND u.reverses = ''
+  AND u.rate IS DISTINCT FROM (%(rates)s::jsonb ->> u.list_currency)::numeric
+  AND NOT EXISTS (
+    SELECT FROM finops_usageevent r WHERE r.reverses = u.uid AND r.id <= %(cut)s)
 """
 _COST = """
 SELECT coalesce(sum(u.cost), 0) AS cost
@@ -144,6 +152,12 @@ def drivers(period: BillingPeriod) -> Drivers:
 def unrated(period: BillingPeriod) -> int:
     """Quantities that the month owns and that have no price, or another currency."""
     return int(_read(_UNRATED, period)[0]["unrated"])
+
+
+def at_other_rates(period: BillingPeriod) -> int:
+    """Rows of the month's own days converted at a rate that is not the month's now."""
+    rates = {name: plain(rate) for name, rate in rates_known(period)}
+    return int(_read(_OTHER_RATE, period, rates=json.dumps(rates))[0]["rows"])
 
 
 def later(period: BillingPeriod) -> tuple[int, Decimal]:
@@ -291,7 +305,7 @@ def platform_billed(period: BillingPeriod) -> dict[tuple[str, date], Decimal]:
     }
 
 
-def _read(query: str, period: BillingPeriod) -> list[dict[str, Any]]:
+def _read(query: str, period: BillingPeriod, **more: str) -> list[dict[str, Any]]:
     where = owned(period)
     text = (
         query.replace("{owned}", where.sql)
@@ -299,7 +313,7 @@ def _read(query: str, period: BillingPeriod) -> list[dict[str, Any]]:
         .replace("{month}", _MONTH)
         .replace("{centre}", _CENTRE)
     )
-    return rows(text, where.parameters)
+    return rows(text, {**where.parameters, **more})
 
 
 def rates_known(period: BillingPeriod) -> list[tuple[str, Decimal]]:

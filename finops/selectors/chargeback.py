@@ -21,7 +21,13 @@ from finops.models import (
     Dispute,
     Statement,
 )
-from finops.selectors.billing import cut_before, later, ledger_cost, rules_of
+from finops.selectors.billing import (
+    at_other_rates,
+    cut_before,
+    later,
+    ledger_cost,
+    rules_of,
+)
 from finops.selectors.statements import document_of, statements_of
 from policy.access import CHARGEBACK_DISPUTE, COSTS_ADMIN, COSTS_READ, Access
 from policy.models import Team
@@ -187,7 +193,7 @@ def checks(period: BillingPeriod) -> list[Check]:
         _disputes(period),
     ]
     if period.is_open:
-        found += [_later(period), _rules(period), _in_order(period)]
+        found += [_rates(period), _later(period), _rules(period), _in_order(period)]
     else:
         found.append(chain_check(statements_of(period)))
     return found
@@ -225,6 +231,19 @@ def _disputes(period: BillingPeriod) -> Check:
         statement__period=period, state=Dispute.State.OPEN
     ).count()
     return Check("Open disputes", not count, str(count or "none"), "disputes")
+
+
+def _rates(period: BillingPeriod) -> Check:
+    rows = at_other_rates(period)
+    return Check(
+        "Exchange rates",
+        not rows,
+        f"{rows:,} row{'' if rows == 1 else 's'} at another rate than the month's: "
+        "price them anew"
+        if rows
+        else "the month's, in every row",
+        "rerate",
+    )
 
 
 def _later(period: BillingPeriod) -> Check:
