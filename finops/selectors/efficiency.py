@@ -1,5 +1,6 @@
 """What failed work cost: attempts that failed, and tasks that came to nothing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,7 @@ from finops.selectors.scope import Scope, of_calls, of_facts, of_loose_usage, of
 _COUNTS = ("runs", "wasted_runs", "retried_runs", "unrated_runs")
 _COSTS = ("cost", "attempts", "failed", "abandoned", "retries")
 # {r} is the fact of a run, t that of its task. Each cost is wasted for one reason.
-_LOST = "coalesce(t.outcome, '') IN ('failed', 'abandoned')"
+_LOST = "t.outcome IS NOT NULL"
 _COUNTED = f"""count(*) AS runs,
   count(*) FILTER (WHERE NOT f.succeeded OR {_LOST}) AS wasted_runs,
   count(*) FILTER (WHERE f.attempt > 1) AS retried_runs,
@@ -27,7 +28,12 @@ _SPENT = f"""sum({{cost}}) AS cost,
 _NOT_SPENT = ", ".join(f"0 AS {name}" for name in _COSTS)
 _OF_FACT = "CASE WHEN f.currency = %(currency)s THEN f.cost END"
 _OF_USAGE = "CASE WHEN u.currency = %(currency)s THEN u.cost END"
-_TASK = "LEFT JOIN finops_taskfact t ON t.task = "
+# The few tasks that were lost, not all: their rows are what the join holds.
+_LOST_TASKS = """LEFT JOIN (SELECT task, outcome FROM finops_taskfact
+  WHERE outcome IN ('failed', 'abandoned'){more}) t ON t.task ="""
+_TASK = _LOST_TASKS.format(more="")
+# A task ended when its last run did, so not before any of them.
+_RECENT_TASK = _LOST_TASKS.format(more=" AND ended_at >= %(start)s")
 _SUMS = (
     *(f"sum({name})::bigint AS {name}" for name in _COUNTS),
     *(f"coalesce(sum({name}), 0) AS {name}" for name in _COSTS),
@@ -101,8 +107,21 @@ def efficiency(scope: Scope, period: Period, by: str = "") -> Efficiency:
     found = _waste_by(scope, period, by) if by else {}
     groups = [Group(key, waste) for key, waste in found.items()]
     groups.sort(key=lambda one: (-one.waste.wasted, -one.waste.cost, one.key))
+    if by and by not in OF_TOOLS:
+        return Efficiency(_sum(found.values()), tuple(groups))
     whole = _waste_by(scope, period, "").get("", NOTHING)
     return Efficiency(whole, tuple(groups))
+
+
+def _sum(found: Iterable[Waste]) -> Waste:
+    """Of groups that share no run and no cost."""
+    held = list(found)
+    sums: dict[str, Any] = {
+        name: sum(getattr(one, name) for one in held) for name in _COUNTS
+    }
+    for name in _COSTS:
+        sums[name] = total(getattr(one, name) for one in held)
+    return Waste(**sums)
 
 
 def over_time(scope: Scope, period: Period) -> list[Waste]:
@@ -132,7 +151,7 @@ def _whole_runs(by: str) -> tuple[str, ...]:
     outside = _SPENT.format(cost=_OF_USAGE, r="m")
     return (
         f"SELECT {key} AS key, {_COUNTED}, {spent} FROM finops_runfact f "  # noqa: S608
-        f"{_TASK} f.task WHERE {{facts}} GROUP BY 1",
+        f"{_RECENT_TASK} f.task WHERE {{facts}} GROUP BY 1",
         f"SELECT {loose} AS key, {_NOT_COUNTED}, {outside} "  # noqa: S608
         f"FROM finops_usageevent u CROSS JOIN {_NO_RUN} "
         f"{_TASK} u.task AND u.task <> '' WHERE {{usage}} GROUP BY 1",
@@ -146,7 +165,7 @@ def _tool_use(scope: Scope, by: str) -> tuple[str, ...]:
     spent = _SPENT.format(cost=_OF_USAGE, r="m")
     return (
         f"SELECT {key} AS key, {_COUNTED}, {_NOT_SPENT} FROM finops_runfact f "  # noqa: S608
-        f"{calls_of(scope, of)} {_TASK} f.task WHERE {{facts}} GROUP BY 1",
+        f"{calls_of(scope, of)} {_RECENT_TASK} f.task WHERE {{facts}} GROUP BY 1",
         f"SELECT {called} AS key, {_NOT_COUNTED}, {spent} FROM finops_usageevent u "  # noqa: S608
         f"LEFT JOIN finops_runfact m ON m.run = u.run {_TASK} m.task "
         "WHERE {usage} AND u.kind = 'tool_call' GROUP BY 1",
