@@ -42,7 +42,7 @@ MODERN, LEGACY = "2026-07-28", "legacy"
 ERAS = (MODERN, LEGACY)
 PROCESSES = ("web", "runner", "worker", "sealer", "deliverer", "beat")
 _GUARD = ("setpriv", "--pdeathsig", "KILL", "--")
-_READY_SECONDS = 120.0
+_READY_SECONDS = 300.0
 _STOP_SECONDS = 8.0
 _LINES = 40
 # Redis has sixteen numbered databases; the tests' own broker is number 0.
@@ -104,7 +104,7 @@ class Stack:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=_READY_SECONDS,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
