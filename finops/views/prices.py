@@ -1,6 +1,7 @@
 """The price book: what stands in it, what was known before, and changes."""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
@@ -31,7 +32,7 @@ def prices(request: Request) -> HttpResponse:
             "sku": sku,
             "unit": current.unit if current else request.GET.get("unit", "")[:60],
             "currency": current.currency if current else settings.CURRENCY,
-            "valid_from": now().date(),
+            "valid_from": now().astimezone(ZoneInfo(settings.REPORT_TIME_ZONE)).date(),
         }
     )
     return render(request, "costs/prices.html", _context(request, form, sku))
@@ -61,8 +62,8 @@ def price_set(request: Request) -> HttpResponse:
             messages.success(
                 request,
                 f"{price.sku} costs {price.amount.normalize():f} {price.currency} a "
-                f"{price.unit} from {price.valid_from:%Y-%m-%d}. Usage that is booked "
-                "keeps its cost.",
+                f"{price.unit} from {values['valid_from']:%Y-%m-%d}. Usage that is "
+                "booked keeps its cost.",
             )
             return redirect(f"{reverse('prices')}?{urlencode({'sku': price.sku})}")
     sku = request.POST.get("sku", "")[:200]

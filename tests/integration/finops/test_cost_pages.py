@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from audit.models import Event
 from core.clock import now
@@ -247,6 +248,27 @@ def test_finance_sets_a_price_and_the_book_shows_it(cast: Cast) -> None:
     event = Event.objects.get(name="price.set")
     assert event.actor_id == f"user:{cast.finance.username}"
     assert "Contract 2026-117" in event.summary
+
+
+def test_days_of_prices_are_those_of_the_zone(cast: Cast, settings: Settings) -> None:
+    settings.REPORT_TIME_ZONE = "Pacific/Auckland"
+    client = _client(cast.finance)
+    response = _price(client, valid_from="2026-10-01")
+    for page in (
+        client.get(response["Location"]).content.decode(),
+        client.get("/costs/prices/").content.decode(),
+    ):
+        assert "2026-10-01" in page
+        assert "2026-09-30" not in page
+    make_price(
+        "platform/licence/gw",
+        "5",
+        unit="Months",
+        valid_from=datetime(2026, 9, 30, 11, tzinfo=UTC),
+    )
+    fixed = client.get("/costs/platform/").content.decode()
+    assert "2026-10-01" in fixed
+    assert "2026-09-30" not in fixed
 
 
 @pytest.mark.parametrize("role", ["member", "auditor", "outsider"])
