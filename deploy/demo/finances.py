@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_UP, Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import django
 import httpx2
@@ -76,7 +77,7 @@ def main() -> int:
     if not Statement.objects.exists():
         _months(present, erik, at)
     _notes(at, erik)
-    _budgets(present, erik)
+    _budgets(at, erik)
     billing.build(month=present, actor=SYSTEM, at=now())
     print(f"{UsageReport.objects.count()} answers of models are in the ledger")
     return 0
@@ -277,31 +278,45 @@ def _notes(at: datetime, erik: Actor) -> None:
     )
 
 
-def _budgets(month: date, erik: Actor) -> None:
-    """Growth's is past a threshold and will not do; the company's has room."""
+def _budgets(at: datetime, erik: Actor) -> None:
+    """Growth's of four weeks is past a threshold; the company's month has room."""
     if Budget.objects.exists():
         return
-    for slug, part, hard in (("growth", "0.83", False), ("", "0.45", True)):
-        spent = UsageEvent.objects.filter(
-            at__gte=start_of(month, settings.REPORT_TIME_ZONE),
-            **({"team": slug} if slug else {}),
-        ).aggregate(spent=Sum("cost"))["spent"] or Decimal(1)
-        budget_changes.set_budget(
-            scope=budget_changes.Scope(
-                team=Team.objects.get(slug=slug) if slug else None
-            ),
-            terms=budget_changes.Terms(
-                name="Growth" if slug else "Whole company",
-                amount=(spent / Decimal(part)).quantize(Decimal(1), ROUND_UP),
+    zone = settings.REPORT_TIME_ZONE
+    first = at.astimezone(ZoneInfo(zone)).date() - timedelta(days=20)
+    growth, month = _spent(first, zone, team="growth"), _spent(month_at(at, zone), zone)
+    wanted = (
+        (
+            budget_changes.Scope(team=Team.objects.get(slug="growth")),
+            budget_changes.Terms(
+                name="Growth",
+                amount=(growth / Decimal("0.83")).quantize(Decimal(1), ROUND_UP),
+                first_day=first,
+                every_days=28,
                 thresholds=(50, 80, 100),
-                hard=hard,
             ),
-            reason=WHY,
-            actor=erik,
-            at=now(),
+        ),
+        (
+            budget_changes.Scope(),
+            budget_changes.Terms(
+                name="Whole company",
+                amount=max(Decimal(round(month * 2)), Decimal(100)),
+                thresholds=(80, 100),
+                hard=True,
+            ),
+        ),
+    )
+    for scope, terms in wanted:
+        budget_changes.set_budget(
+            scope=scope, terms=terms, reason=WHY, actor=erik, at=now()
         )
     budget_alerts.forecast_all(at=now())
     budget_alerts.watch_all(at=now())
+
+
+def _spent(first: date, zone: str, **of: str) -> Decimal:
+    rows = UsageEvent.objects.filter(at__gte=start_of(first, zone), **of)
+    return rows.aggregate(spent=Sum("cost"))["spent"] or Decimal(0)
 
 
 if __name__ == "__main__":
