@@ -214,6 +214,21 @@ class HeadlineFilter(ReportFilter):
         return self.cleaned_data.get("by") or ""
 
 
+class ModesFilter(PeriodFilter):
+    """What kinds of run and models are held against each other over."""
+
+    default_period = "30d"
+    kept_hidden = ("period", "cost_centre", "principal", "server")
+    mode = None  # type: ignore[assignment]
+
+    tool = forms.CharField(
+        max_length=200, widget=_text("server.tool"), required=False, label="Tool"
+    )
+    cost_centre = forms.CharField(max_length=40, required=False)
+    principal = forms.CharField(max_length=120, required=False)
+    server = forms.CharField(max_length=60, required=False)
+
+
 class MoverFilter(ReportFilter):
     """As a report, over the last seven days; days are no groups of a change."""
 

@@ -3,8 +3,9 @@
 from django.urls import URLPattern, URLResolver, path
 
 from finops.api import annotations as api_annotations
+from finops.api import modes as api_modes
 from finops.api import reports as api_reports
-from finops.views import annotations, efficiency, reports, schedules
+from finops.views import annotations, efficiency, modes, reports, schedules
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/", reports.reports, name="reports"),
@@ -15,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         annotations.annotation_remove,
         name="annotation_remove",
     ),
+    path("reports/modes/", modes.modes, name="report_modes"),
     path("reports/save/", schedules.report_save, name="report_save"),
     path(
         "reports/saved/<slug:uid>/remove/",
@@ -53,6 +55,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         api_annotations.AnnotationRemove.as_view(),
         name="api_annotation_remove",
     ),
+    path("api/v1/reports/modes/", api_modes.Modes.as_view(), name="api_modes"),
     path(
         "api/v1/reports/<slug:slug>/", api_reports.Report.as_view(), name="api_report"
     ),

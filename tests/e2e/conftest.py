@@ -250,6 +250,7 @@ def _reports() -> tuple[str, ...]:
     make_schedule(make_saved(owner="user:erin"), next_at=now() + timedelta(days=1))
     return (
         "/reports/annotations/",
+        "/reports/modes/",
         "/reports/schedules/",
         "/reports/efficiency/?by=team",
         *(f"/reports/{slug}/?by=team" for slug in KINDS),

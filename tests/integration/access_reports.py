@@ -8,6 +8,8 @@ REPORTS = (
     row("GET", "reports", "S++++++"),
     row("GET", "report", "S++++++", slug="first-try"),
     row("GET", "efficiency", "S++++++"),
+    row("GET", "report_modes", "S++++++"),
+    row("GET", "api_modes", "S++++++"),
     row("GET", "api_report", "S++++++", slug="time"),
     row("GET", "annotations", "S++++++"),
     row("POST", "annotations", "S+++3++", body={"text": "Out"}),
