@@ -159,7 +159,7 @@ def model_server_detail(request: Request, name: str) -> HttpResponse:
         "models": models_of(server, at=at),
         "calls": recent_calls(server, teams=request.access.teams_for(RUNS_READ)),
         "may_admin": request.access.may(CATALOG_ADMIN),
-        **history_of(request.access, "model_server", server.name),
+        **history_of(request.access, "model_server", name, name="model_server."),
         "at": at,
     }
     return render(request, "catalog/model_server.html", context)

@@ -8,11 +8,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from audit.actor import Target
 from audit.models import Event
+from audit.services.record import record
 from core.clock import now
+from gateway import events
 from gateway.models import ModelCall, ModelServer
 from tests.builders.catalog import make_model_server
-from tests.builders.identity import Cast
+from tests.builders.identity import ACTOR, Cast
 from tests.integration.gateway.pages.conftest import Browse, queries_of
 from tests.model_server import SECRET, model_server
 
@@ -69,6 +72,17 @@ def test_a_server_is_added_with_sealed_headers(cast: Cast, browse: Browse) -> No
     html = page(client, "model_server", "gpu")
     assert "Sealed; never shown" in html
     assert SECRET not in html + page(client, "model_server_change", "gpu")
+    record(
+        events.MODEL_ASKED,
+        actor=ACTOR,
+        at=now(),
+        target=Target("model_server", "gpu", "gpu"),
+        payload={"model": "orchid", "request": "llm_1", "stream": False},
+    )
+    # Its history is of what people did to it, not of every request.
+    history = page(client, "model_server", "gpu")
+    assert "model_server.added" in history
+    assert "model.asked" not in history
     event = Event.objects.get(name="model_server.added")
     assert json.loads(event.body)["after"]["sealed"] == ["Authorization"]
     assert SECRET not in event.body
