@@ -61,7 +61,12 @@ def price_export(request: Request) -> StreamingHttpResponse:
 def _page(
     request: Request, form: PriceImport, *, status: int = 200, **more: Any
 ) -> HttpResponse:
-    context: dict[str, Any] = {"form": form, "currency": settings.CURRENCY, **more}
+    context: dict[str, Any] = {
+        "form": form,
+        "currency": settings.CURRENCY,
+        "zone": settings.REPORT_TIME_ZONE,
+        **more,
+    }
     if "lines" in more:
         plan = preview(more["lines"])
         shown = plan.changes[:_MOST_SHOWN]
