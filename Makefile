@@ -44,6 +44,7 @@ bench: ## Measure beside the peers on loopback; prints JSON lines
 	@timeout -k 10 90 $(PYTHON) -m benchmarks.sandbox --rounds 10
 	@timeout -k 10 120 $(PYTHON) -m benchmarks.audit
 	@timeout -k 10 180 $(PYTHON) -m benchmarks.isolation --seconds 4
+	@timeout -k 10 150 $(PYTHON) -m benchmarks.reports --runs 3000 --times 2
 	@timeout -k 30 330 $(PYTHON) -m benchmarks.execute $(ARGS)
 
 doctor: ## Check each part of the running installation, and say how to mend it

@@ -8,9 +8,9 @@ WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 360, 64, 24, 150, 44
 LEAST, MOST = 10.0, 100_000.0
 STYLES = {
     ("sums", "p95_ms"): ("#1f6feb", "", "sums, p95"),
-    ("sums", "median_ms"): ("#1f6feb", "4 3", "sums, median"),
+    ("sums", "cpu_ms"): ("#1f6feb", "4 3", "sums, CPU"),
     ("rows", "p95_ms"): ("#c2410c", "", "single rows, p95"),
-    ("rows", "median_ms"): ("#c2410c", "4 3", "single rows, median"),
+    ("rows", "cpu_ms"): ("#c2410c", "4 3", "single rows, CPU"),
 }
 AIMS = ((300, "300 ms"), (1000, "1 s"))
 
