@@ -49,6 +49,11 @@ class DayFigures(Snapshot):
             models.Index(fields=["day"], name="dayfig_thin", condition=Q(thin=True)),
             models.Index(
                 fields=["day"],
+                name="dayfig_thin_whole",
+                condition=Q(thin=True, server=""),
+            ),
+            models.Index(
+                fields=["day"],
                 name="dayfig_whole",
                 condition=Q(thin=False, server=""),
             ),
