@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('finops', '0029_thin_figures'),
+        ("finops", "0029_thin_figures"),
     ]
 
     operations = [
