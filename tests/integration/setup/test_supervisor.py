@@ -289,7 +289,7 @@ def test_sigterm_leaves_nothing_behind(demo: Demo) -> None:
 
     demo.process.terminate()
 
-    assert demo.process.wait(15) == 0
+    assert demo.process.wait(30) == 0
     assert demo.processes() == {}
     with pytest.raises(ConnectionRefusedError):
         http.client.HTTPConnection("127.0.0.1", demo.port).connect()
