@@ -109,7 +109,7 @@ def figure(report: ModesReport, rows: list[CellRow]) -> Figure:
             )
             for cell, row in cells
         ],
-        unit="% of tasks succeeded at first try",
+        unit="% at first try",
         name="First-try success",
         ghost="",
     )
