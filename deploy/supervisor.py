@@ -27,6 +27,10 @@ from deploy.state import State, digest
 BASE = Path(__file__).resolve().parent.parent
 SAMPLE_SERVERS = {"shop": 8101, "ops": 8102, "models": 8103}
 PATHS = {"models": "/v1"}
+MEANWHILE = {
+    "finances": "two months of finances",
+    "agents": "errands by script and call by call, with models through /v1,",
+}
 STEP_SECONDS = 300.0
 READY_SECONDS = 90.0
 STOP_SECONDS = 6.0
@@ -80,18 +84,18 @@ class Supervisor:
         self._seed(state, upstreams)
         self._wait_ready()
         if traffic and not state.is_done("traffic", "once"):
-            say("making demo traffic through /mcp and /v1 (once; log/traffic.log)")
-            play = ("traffic", "agents")
-            if self._steps({n: python("-m", f"deploy.demo.{n}") for n in play}):
+            say("making demo traffic through /mcp (once; log/traffic.log)")
+            if self._steps({"traffic": python("-m", "deploy.demo.traffic")}):
                 state.done("traffic", "once")
                 self._steps({"decisions": python("-m", "deploy.demo.decisions")})
                 self._steps({"draft": python("-m", "deploy.demo.draft")})
         say(f"started in {time.monotonic() - began:.1f} s")
         announce(json.loads((self.data_dir / "demo.json").read_text()), self.data_dir)
-        if traffic and not state.is_done("finances", "once"):
-            say("making two months of finances meanwhile (once; log/finances.log)")
-            command = python("-m", "deploy.demo.finances")
-            self.later["finances"] = self._spawn("finances", command)
+        for name, what in MEANWHILE.items():
+            if traffic and not state.is_done(name, "once"):
+                say(f"making {what} meanwhile (once; log/{name}.log)")
+                command = python("-m", f"deploy.demo.{name}")
+                self.later[name] = self._spawn(name, command)
         while True:
             self._watch()
             self._end_later(state)
