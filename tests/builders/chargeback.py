@@ -16,6 +16,7 @@ from finops.models import (
     Statement,
 )
 from finops.services import adjustments, billing, closing, cost_centres, disputes
+from finops.services.fx import set_rate
 from policy.models import User
 from tests.builders.finops import make_usage
 from tests.builders.identity import actor_of
@@ -147,3 +148,15 @@ def make_disputed(user: User) -> dict[str, str]:
         "dispute": dispute.uid,
         "adjustment": make_credit("CC-100", "-2.5").uid,
     }
+
+
+def make_rate(month: date, currency: str, rate: str) -> None:
+    """A month's rate as finance sets it: the organization's currency for 1."""
+    set_rate(
+        month=month,
+        currency=currency,
+        rate=Decimal(rate),
+        reason="month's end",
+        actor=CONTROLLER,
+        at=now(),
+    )

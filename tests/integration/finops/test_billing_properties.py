@@ -33,8 +33,7 @@ from finops.selectors.recompute import recompute_all
 from finops.selectors.rows import rows
 from finops.selectors.statements import document_of
 from finops.services import adjustments, billing, closing, cost_centres
-from finops.services.fx import set_rate
-from tests.builders.chargeback import CONTROLLER
+from tests.builders.chargeback import CONTROLLER, make_rate
 from tests.builders.finops import make_price
 
 pytestmark = pytest.mark.django_db
@@ -248,7 +247,7 @@ def play(steps: list[Step], rules: list[Rule], zone: str, currency: str) -> None
             # The first month costs more than was known when it was closed.
             Price.objects.filter(sku="platform/host/a").update(known_to=at)
             make_price("platform/host/a", "9.01", unit="Months", currency=currency)
-            _rate(FIRST, LATER_RATE)
+            make_rate(FIRST, FOREIGN, LATER_RATE)
 
 
 def _fixed_costs(currency: str) -> None:
@@ -256,19 +255,8 @@ def _fixed_costs(currency: str) -> None:
     make_price("platform/host/a", "7.005", unit="Months", currency=currency)
     # In another currency, at a rate that each month is converted by.
     make_price("platform/licence/b", LICENCE, unit="Months", currency=FOREIGN)
-    _rate(FIRST, "0.333333333333")
-    _rate(THIRD, LAST_RATE)
-
-
-def _rate(month: date, rate: str) -> None:
-    set_rate(
-        month=month,
-        currency=FOREIGN,
-        rate=Decimal(rate),
-        reason="random",
-        actor=CONTROLLER,
-        at=datetime.now(UTC),
-    )
+    make_rate(FIRST, FOREIGN, "0.333333333333")
+    make_rate(THIRD, FOREIGN, LAST_RATE)
 
 
 def _first() -> Booking:
