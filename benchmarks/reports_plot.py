@@ -7,10 +7,10 @@ from typing import Any
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 360, 64, 24, 150, 44
 LEAST, MOST = 10.0, 100_000.0
 STYLES = {
-    ("sums", "p95_ms"): ("#1f6feb", "", "sums, p95"),
-    ("sums", "cpu_ms"): ("#1f6feb", "4 3", "sums, CPU"),
+    ("sketches", "p95_ms"): ("#1f6feb", "", "sketches, p95"),
+    ("sketches", "cpu_ms"): ("#1f6feb", "4 3", "sketches, CPU"),
+    ("sums", "p95_ms"): ("#7c3aed", "", "sums, p95"),
     ("rows", "p95_ms"): ("#c2410c", "", "single rows, p95"),
-    ("rows", "cpu_ms"): ("#c2410c", "4 3", "single rows, CPU"),
 }
 AIMS = ((300, "300 ms"), (1000, "1 s"))
 

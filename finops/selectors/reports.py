@@ -163,11 +163,8 @@ def read(scope: Scope, period: Period, by: str) -> Reading:
     """The figures under each key that has any (finops.selectors.measures)."""
     found = plan(scope, period, by)
     raw = {window: _raw(scope, window, by) for window in found.rest}
-    if found.sums:
-        query = with_sums(found, scope, by, raw)
-        sketched = sketched_durations(scope, found, by)
-    else:
-        query, sketched = raw[period], None
+    query = with_sums(found, scope, by, raw) if found.sums else raw[period]
+    sketched = sketched_durations(scope, found, by) if found.sketched else None
     exact = sketched is None
     times = exact_durations(scope, period, by) if sketched is None else sketched
     timed = {row.pop("key"): row for row in times}

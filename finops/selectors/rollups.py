@@ -28,6 +28,8 @@ class Plan:
     upto: date
     dirty: tuple[date, ...] = ()
     rest: tuple[Period, ...] = field(default=())
+    # Whether percentiles come from sketches; sums are exact either way.
+    sketched: bool = False
 
     @property
     def sums(self) -> bool:
@@ -42,14 +44,18 @@ def raw_plan(period: Period) -> Plan:
 
 
 def plan(scope: Scope, period: Period, by: str) -> Plan:
-    """How to read a period: raw below ``settings.EXACT_RUNS`` runs."""
+    """How to read a period: days that are made from sums, the rest raw.
+
+    From ``settings.EXACT_RUNS`` runs on, percentiles come from sketches as well.
+    """
     raw = raw_plan(period)
     if scope.sku or (by == BUCKET and period.unit != DAY):
         return raw
     found = days_made(period)
     if found is None or not found.sums:
         return raw
-    return found if _runs_in(found, scope) >= settings.EXACT_RUNS else raw
+    many = _runs_in(found, scope) >= settings.EXACT_RUNS
+    return replace(found, sketched=many)
 
 
 def days_made(period: Period) -> Plan | None:
