@@ -74,7 +74,9 @@ BUDGET_REMOVED = kind(
     "version",
 )
 TASK_OUTCOME_STATED = kind(
-    "task.outcome_stated", "{actor} stated that task {target} {outcome}", "before"
+    "task.outcome_stated",
+    "{actor} stated that task {target} {outcome}: {reason}",
+    "before",
 )
 ANNOTATION_ADDED = kind(
     "annotation.added", "{actor} noted for {team}: {text}", "kind", "link", "time"

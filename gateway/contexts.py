@@ -52,6 +52,7 @@ _PLACES: tuple[tuple[str, tuple[Place, ...]], ...] = (
         (
             Place("Overview", "overview", "home", "o"),
             Place("Runs", "runs", "activity", "r", can.RUNS_READ),
+            Place("Tasks", "tasks", "check", "3", can.RUNS_READ),
             Place("Approvals", "approvals", "inbox", "v", can.APPROVALS_DECIDE),
             Place("Playground", "playground", "terminal-2", "p", can.RUNS_EXECUTE),
         ),

@@ -70,14 +70,43 @@ class ListFilter(filters.FilterSet):  # type: ignore[misc]
         return form
 
 
-class RunFilter(ListFilter):
-    """Which runs: by time, status, payer, tool, error or text."""
+class PeriodFilter(ListFilter):
+    """A filter with a period; what it is the period of is the list's to say."""
 
     period = filters.ChoiceFilter(
         choices=_PERIODS, method="keep", empty_label=None, label="Period"
     )
     first = filters.DateFilter(method="keep", widget=_day(), label="From")
     last = filters.DateFilter(method="keep", widget=_day(), label="To")
+
+    def __init__(self, data: QueryDict, *args: Any, **kwargs: Any) -> None:
+        # The select shows the period in force, also where the address names none.
+        shown = data.copy()
+        if not shown.get("period"):
+            dated = shown.get("first") or shown.get("last")
+            shown["period"] = "custom" if dated else DEFAULT_PERIOD
+        super().__init__(shown, *args, **kwargs)
+
+    def window(self, *, at: datetime) -> Period | None:
+        """The chosen period; None for all time. Raises Invalid."""
+        values = self.form.cleaned_data
+        first: date | None = values.get("first")
+        last: date | None = values.get("last")
+        zone = settings.REPORT_TIME_ZONE
+        if first or last:
+            begin = first or last or at.date()
+            return custom(begin, last or max(at.date(), begin), zone=zone)
+        name = values.get("period") or DEFAULT_PERIOD
+        return preset(name, zone=zone, at=at) if name in PRESETS else None
+
+    def keep(self, queryset: QuerySet[Any], _: str, __: Any) -> QuerySet[Any]:
+        """The fields of the period act together, in ``filter_queryset``."""
+        return queryset
+
+
+class RunFilter(PeriodFilter):
+    """Which runs: by time, status, payer, tool, error or text."""
+
     status = choice_filter(choices=Run.Status.choices, label="Status")
     team = choice_filter(choices=team_choices, label="Team")
     environment = choice_filter(choices=environment_choices, label="Environment")
@@ -120,14 +149,6 @@ class RunFilter(ListFilter):
         model = Run
         fields: list[str] = []
 
-    def __init__(self, data: QueryDict, *args: Any, **kwargs: Any) -> None:
-        # The select shows the period in force, also where the address names none.
-        shown = data.copy()
-        if not shown.get("period"):
-            dated = shown.get("first") or shown.get("last")
-            shown["period"] = "custom" if dated else DEFAULT_PERIOD
-        super().__init__(shown, *args, **kwargs)
-
     def filter_queryset(self, queryset: QuerySet[Run]) -> QuerySet[Run]:
         """Every filter, and the period that applies when none is chosen."""
         found: QuerySet[Run] = super().filter_queryset(queryset)
@@ -137,22 +158,6 @@ class RunFilter(ListFilter):
         if period:
             found = found.filter(queued_at__gte=period.start, queued_at__lt=period.end)
         return found
-
-    def window(self, *, at: datetime) -> Period | None:
-        """The chosen period; None for all time. Raises Invalid."""
-        values = self.form.cleaned_data
-        first: date | None = values.get("first")
-        last: date | None = values.get("last")
-        zone = settings.REPORT_TIME_ZONE
-        if first or last:
-            begin = first or last or at.date()
-            return custom(begin, last or max(at.date(), begin), zone=zone)
-        name = values.get("period") or DEFAULT_PERIOD
-        return preset(name, zone=zone, at=at) if name in PRESETS else None
-
-    def keep(self, queryset: QuerySet[Run], _: str, __: Any) -> QuerySet[Run]:
-        """The fields of the period act together, in ``filter_queryset``."""
-        return queryset
 
     def of_project(self, queryset: QuerySet[Run], _: str, value: str) -> QuerySet[Run]:
         owner, _, project = value.rpartition("/")

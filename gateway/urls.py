@@ -22,6 +22,7 @@ from gateway.views import (
     rules,
     runs,
     system,
+    tasks,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -32,6 +33,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/unknown/<int:pk>/", outcomes.outcome_resolve, name="outcome_resolve"),
     path("runs/<slug:uid>/", runs.run_detail, name="run"),
     path("runs/<slug:uid>/cancel/", runs.run_cancel, name="run_cancel"),
+    path("tasks/", tasks.task_list, name="tasks"),
+    path("tasks/<slug:uid>/", tasks.task_detail, name="task"),
+    path("tasks/<slug:uid>/outcome/", tasks.task_outcome, name="task_outcome"),
     path("approvals/", approvals.approval_list, name="approvals"),
     path("approvals/decide/", approvals.approvals_decide, name="approvals_decide"),
     path("approvals/figures/", approvals.approval_figures, name="approval_figures"),

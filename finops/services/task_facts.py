@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from audit.actor import Actor, Target
 from audit.services.record import record
 from core.errors import Invalid, NotFound
+from core.reasons import reason_given
 from finops import events
 from finops.models import RunFact, TaskFact
 from finops.selectors.rows import UNRATED
@@ -138,17 +139,19 @@ def state_outcome(
     *,
     task: str,
     outcome: str,
+    reason: str,
     teams: Collection[str] | None,
     actor: Actor,
     at: datetime,
 ) -> TaskFact:
-    """Put on record how a task ended, as its agent says; the last word holds.
+    """Put on record how a task ended, as somebody says; the last word holds.
 
     ``teams`` are those whose tasks the caller may state, None for all. Raises Invalid,
     and NotFound also for the task of another team or one without a finished run.
     """
     if outcome not in STATED:
         raise Invalid(f"Say {' or '.join(STATED)}, not {outcome[:40]!r}.")
+    reason = reason_given(reason)
     found = TaskFact.objects.select_for_update().filter(task=task)
     if teams is not None:
         found = found.filter(team__in=teams)
@@ -168,7 +171,7 @@ def state_outcome(
         actor=actor,
         at=at,
         target=Target("task", task, task),
-        payload={"outcome": outcome, "before": before},
+        payload={"outcome": outcome, "before": before, "reason": reason},
     )
     return fact
 

@@ -16,6 +16,7 @@ from tests.builders.catalog import (
     make_tool,
 )
 from tests.builders.chargeback import make_disputed
+from tests.builders.finops import make_fact
 from tests.builders.holds import (
     make_approval,
     make_group,
@@ -53,6 +54,7 @@ def make_world() -> dict[str, Any]:
         "anonymous": None,
         **{name: getattr(cast, name) for name in CAST[1:]},
         "run": make_run(team="sales", status="running").uid,
+        "task": make_fact(team="sales").task,
         "personal": make_personal_key(cast.approver).key.pk,
         "key": make_key(make_account(cast.team)).key.pk,
         "event": make_event().uid,

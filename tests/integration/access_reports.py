@@ -3,7 +3,12 @@
 from tests.integration.access_row import row
 
 _NOTE = {"text": "Out", "team": "sales"}
+_DONE = {"outcome": "failed", "reason": "r"}
 REPORTS = (
+    row("GET", "tasks", "S++++++"),
+    row("GET", "task", "S4+++++", uid="@task"),
+    row("POST", "task_outcome", "S4++3++", uid="@task", body=_DONE),
+    row("POST", "api_task_outcome", "S4++3++", uid="@task", body=_DONE, json=True),
     row("GET", "cost_movers", "S++++++"),
     row("GET", "reports", "S++++++"),
     row("GET", "report", "S++++++", slug="first-try"),

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from finops.models import Budget
+from finops.models import Budget, TaskFact
 from gateway.models import Run, Task, ToolCall
 from policy import scopes
 from policy.models import (
@@ -41,6 +41,7 @@ from policy.models import (
 )
 from tests.builders.audit import AGENT, make_event
 from tests.builders.budgets import make_budget
+from tests.builders.finops import make_fact
 from tests.builders.holds import make_approval, make_held_run, make_unknown
 from tests.builders.identity import (
     make_account,
@@ -101,6 +102,9 @@ def make_tenant(slug: str, shared: Mapping[str, Any]) -> Tenant:
         {
             **shared,
             "run": run.uid,
+            "task": make_fact(
+                task=run.task.uid, run=run.uid, team=slug, project=mark
+            ).task,
             "key": key.key.pk,
             "personal": make_personal_key(people["approver"]).key.pk,
             "membership": Membership.objects.get(user=people["member"]).pk,
@@ -139,6 +143,7 @@ def rows_of(slug: str) -> dict[str, list[Any]]:
         PersonalKey.objects.filter(user__teams__slug=slug),
         Quota.objects.filter(team__slug=slug),
         Budget.objects.filter(team__slug=slug),
+        TaskFact.objects.filter(team=slug),
         SandboxPolicy.objects.filter(team__slug=slug),
         GroupObjectPermission.objects.filter(group),
         Task.objects.filter(team=slug),

@@ -156,7 +156,12 @@ def test_a_failed_task_is_abandoned_after_a_day_and_a_new_run_takes_it_up() -> N
 def test_a_stated_outcome_wins_and_is_on_record() -> None:
     make_fact(task="t")
     task_facts.state_outcome(
-        task="t", outcome="failed", teams={"support"}, actor=ACTOR, at=AT
+        task="t",
+        outcome="failed",
+        reason="Wrong",
+        teams={"support"},
+        actor=ACTOR,
+        at=AT,
     )
     make_fact(task="t", attempt=2)
     task_facts.usage_reported(runs=[], tasks=["t"])
@@ -165,7 +170,7 @@ def test_a_stated_outcome_wins_and_is_on_record() -> None:
     assert found.stated_by == ACTOR.id
     event = Event.objects.get(name="task.outcome_stated")
     payload = json.loads(event.body)["payload"]
-    assert payload == {"outcome": "failed", "before": "succeeded"}
+    assert payload == {"outcome": "failed", "before": "succeeded", "reason": "Wrong"}
     assert task_facts.settle_abandoned(at=AT + timedelta(days=9)) == 0
 
 
@@ -175,11 +180,11 @@ def test_nobody_states_the_outcome_of_another_teams_task() -> None:
     for task, teams in (("t", {"sales"}), ("none", None)):
         with pytest.raises(NotFound):
             task_facts.state_outcome(
-                task=task, outcome="failed", teams=teams, actor=ACTOR, at=AT
+                task=task, outcome="failed", reason="r", teams=teams, actor=ACTOR, at=AT
             )
     with pytest.raises(Invalid):
         task_facts.state_outcome(
-            task="t", outcome="abandoned", teams=None, actor=ACTOR, at=AT
+            task="t", outcome="abandoned", reason="r", teams=None, actor=ACTOR, at=AT
         )
     assert fact_of("t").stated == ""
     assert not Event.objects.filter(name="task.outcome_stated").exists()
