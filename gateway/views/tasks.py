@@ -14,7 +14,6 @@ from audit.services.exports import MOST_ROWS, export
 from core.clock import now
 from core.errors import Invalid
 from core.tables import chips, filters_of, keyset, keyset_by_time
-from finops.models import TaskFact
 from gateway.selectors.runs import visible_runs
 from gateway.selectors.tasks import loose_usage, task_for, visible_tasks, with_labels
 from gateway.services.task_outcomes import state
@@ -47,9 +46,10 @@ _MOST_COUNTED = 10_000
 @requires(RUNS_READ)
 def task_list(request: Request) -> HttpResponseBase:
     """Tasks of the teams this person may see, by their last end."""
-    filterset = TaskFilter(request.GET, queryset=visible_tasks(request.access))
+    tasks = visible_tasks(request.access)
+    filterset = TaskFilter(request.GET, queryset=tasks)
     valid = filterset.is_valid()
-    found = filterset.qs if valid else TaskFact.objects.none()
+    found = filterset.qs if valid else tasks.none()
     at = now()
     if form := request.GET.get("export"):
         return export(

@@ -16,7 +16,7 @@ from finops.models import TaskFact
 from finops.services.task_facts import usage_reported
 from gateway.models import Run
 from policy.services.keys import NewKey
-from tests.builders.finops import make_fact, make_usage
+from tests.builders.finops import AT, make_fact, make_usage
 from tests.builders.identity import Cast, make_account, make_key, make_team
 from tests.builders.runs import make_run, make_task
 from tests.integration.gateway.pages.conftest import Browse, queries_of
@@ -136,7 +136,7 @@ def test_a_task_shows_its_runs_and_what_was_reported_for_it_alone(
 ) -> None:
     fact = make_done(label="month end", model="m-1")
     usage: dict[str, Any] = {"task": fact.task, "team": "sales", "unit": "Tokens"}
-    usage |= {"kind": "model_tokens", "known": "reported"}
+    usage |= {"at": AT, "kind": "model_tokens", "known": "reported"}
     sku = "model/acme/m-1"
     make_usage(f"{sku}/input", "700", cost="0.25", token_kind="input", **usage)
     make_usage(f"{sku}/output", "50", cost=None, token_kind="output", **usage)
