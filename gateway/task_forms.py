@@ -2,15 +2,19 @@
 
 from django import forms
 
+from core.reasons import LONGEST
 from finops.services.task_facts import STATED
-from gateway.hold_forms import ReasonForm
+from policy.forms import TollgateForm
 
 
-class TaskOutcomeForm(ReasonForm):
+class TaskOutcomeForm(TollgateForm):
     """How it ended, and why one says so."""
-
-    field_order = ["outcome", "reason"]
 
     outcome = forms.ChoiceField(
         label="The task", choices=[("", "Choose…"), *((one, one) for one in STATED)]
+    )
+    reason = forms.CharField(
+        max_length=LONGEST,
+        help_text="An auditor reads it beside your name.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
