@@ -338,7 +338,7 @@ def test_every_report_can_be_sent(cast: Cast, mailbox: Mailbox, page: str) -> No
     make_usage(
         "tool/crm.x", "1", cost="1", team="sales", at=now() - timedelta(hours=30)
     )
-    view = make_saved(owner=f"user:{cast.member.username}", page=page, query="by=team")
+    view = make_saved(owner=f"user:{cast.finance.username}", page=page, query="by=team")
     make_schedule(view, next_at=now())
     assert _tell() == 1
     assert "Exact" in _part(mailbox.mails[0], "text/plain")
