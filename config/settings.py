@@ -301,7 +301,7 @@ RESULT_DAYS = env.number("TOLLGATE_RESULT_DAYS", 30)
 TASK_IDLE_SECONDS = env.number("TOLLGATE_TASK_IDLE_SECONDS", 900)
 TASK_ABANDONED_HOURS = env.number("TOLLGATE_TASK_ABANDONED_HOURS", 24)
 # Reports of so many runs and more are read from the sums of days.
-EXACT_RUNS = env.number("TOLLGATE_EXACT_RUNS", 1_000_000)
+EXACT_RUNS = env.number("TOLLGATE_EXACT_RUNS", 50_000)
 APPROVAL_SECONDS = env.number("TOLLGATE_APPROVAL_SECONDS", 86_400)
 # One message to one receiver may take this long in all.
 NOTIFY_SECONDS = env.number("TOLLGATE_NOTIFY_SECONDS", 5)
