@@ -1,6 +1,6 @@
 """Forms that look like the rest of the page, and how a page tries one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -46,3 +46,10 @@ def attempt(form: forms.Form, act: Callable[[], object]) -> bool:
         form.add_error(None, error.message)
         return False
     return True
+
+
+def errors_in_words(errors: Mapping[str, Iterable[object]]) -> str:
+    """What is wrong with each field, in one line for who sees no form."""
+    return "; ".join(
+        f"{name}: {' '.join(map(str, said))}" for name, said in errors.items()
+    )

@@ -20,6 +20,20 @@ class Delta:
 NOTHING = Delta("no figure before", "", "quiet")
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A group of a report, or its whole, with its words and links ("" for none)."""
+
+    label: str
+    value: str
+    before: str
+    delta: Delta
+    cells: tuple[str, ...]
+    url: str
+    runs_url: str
+    runs: int
+
+
 def relative(now: Number | None, before: Number | None, *, better: str) -> Delta:
     """The change in per cent of ``before``; ``better`` is the good direction."""
     if now is None or before is None or before == 0:

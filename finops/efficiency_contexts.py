@@ -10,7 +10,7 @@ from django.conf import settings
 from core.money import show
 from core.period import Period
 from core.templatetags.tollgate import percent
-from finops.compare import DOWN, Delta, relative
+from finops.compare import DOWN, Row, relative
 from finops.contexts import ghost
 from finops.figure_groups import Bar, group_bars
 from finops.figures import Figure, Stack, stacked_bars
@@ -47,20 +47,6 @@ class Column:
     heading: str
     value: Callable[[Waste], Any]
     words: Callable[[Any], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A group with its words and links ("" for none)."""
-
-    label: str
-    value: str
-    before: str
-    delta: Delta
-    cells: tuple[str, ...]
-    url: str
-    runs_url: str
-    runs: int
 
 
 def _count(value: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from core.period import Period
-from finops.compare import Delta
+from finops.compare import Row
 from finops.contexts import ghost, group_urls
 from finops.figure_groups import Bar, group_bars
 from finops.figures import Figure, Line, lines
@@ -36,20 +36,6 @@ _WINDOWS = (
     "compared_end",
     "zone",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A group with its words and links ("" for none)."""
-
-    label: str
-    value: str
-    before: str
-    delta: Delta
-    cells: tuple[str, ...]
-    url: str
-    runs_url: str
-    runs: int
 
 
 @dataclass(frozen=True, slots=True)

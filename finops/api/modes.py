@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from core.clock import now
 from core.errors import Invalid
+from core.forms import errors_in_words
 from finops import mode_contexts
 from finops.forms import ModesFilter
 from finops.selectors.modes import modes_report
@@ -61,11 +62,7 @@ class Modes(APIView):
             zone=settings.REPORT_TIME_ZONE,
         )
         if not form.is_valid():
-            problems = (
-                f"{name}: {' '.join(map(str, said))}"
-                for name, said in form.errors.items()
-            )
-            raise Invalid("; ".join(problems))
+            raise Invalid(errors_in_words(form.errors))
         at = now()
         period = form.window(at=at)
         report = modes_report(form.scope, period)

@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from core.clock import now
 from core.errors import Invalid, NotFound
+from core.forms import errors_in_words
 from core.period import MONTHS, PRESETS
 from finops.report_answers import REPORTS
 from finops.selectors.breakdown import DIMENSIONS
@@ -104,12 +105,7 @@ class Report(APIView):
             zone=settings.REPORT_TIME_ZONE,
         )
         if not form.is_valid():
-            raise Invalid(
-                "; ".join(
-                    f"{name}: {' '.join(map(str, problems))}"
-                    for name, problems in form.errors.items()
-                )
-            )
+            raise Invalid(errors_in_words(form.errors))
         at = now()
         period = form.window(at=at)
         if export := request.query_params.get("export"):

@@ -1,6 +1,5 @@
 """Writes reports that are due, by the rights their owner has then, and sends them."""
 
-import random
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -18,6 +17,7 @@ from core.exports import csv_lines
 from core.ids import new_id
 from core.mail import post
 from core.outgoing import NotDelivered
+from core.retries import MOST_ATTEMPTS, pause_after
 from finops import events
 from finops.models import ReportMail, ReportSchedule
 from finops.report_table import Table
@@ -28,11 +28,9 @@ from finops.services.report_schedules import rhythm_of, token_for
 from finops.services.saved_reports import target_of
 from policy.access import COSTS_READ, Access, access_of
 from policy.models import User
-from policy.services.deliveries import MOST_ATTEMPTS, PAUSES
 
 _MOST_A_TURN = 200
 _MOST_LINES = 40
-_JITTER = 0.2
 
 
 def send_due(*, at: datetime) -> int:
@@ -253,6 +251,5 @@ def _failed(mail: ReportMail, error: NotDelivered) -> None:
             payload={"error": mail.last_error, "attempts": mail.attempts},
         )
     else:
-        pause = PAUSES[mail.attempts - 1] * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-        mail.next_at = now() + timedelta(seconds=pause)
+        mail.next_at = now() + pause_after(mail.attempts)
     mail.save(update_fields=["state", "last_error", "next_at"])

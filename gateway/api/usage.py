@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 
 from core.clock import now
 from core.errors import Denied, Invalid
+from core.forms import errors_in_words
 from finops.models import UsageEvent, UsageReport
 from finops.told import LONGEST_EVENT, LONGEST_NAME, MOST_TOKENS, Told, told_from
 from gateway.services.model_usage import (
@@ -156,10 +157,9 @@ def _items(request: ApiRequest) -> list[Any]:
 
 def _unfit(item: Any, errors: Any) -> Result:
     given = item.get("id", "") if isinstance(item, dict) else ""
-    said = "; ".join(
-        f"{field}: {' '.join(map(str, why))}" for field, why in errors.items()
+    return Result(
+        str(given)[:LONGEST_EVENT], REFUSED, error=Invalid(errors_in_words(errors))
     )
-    return Result(str(given)[:LONGEST_EVENT], REFUSED, error=Invalid(said))
 
 
 def _answer(results: list[Result]) -> dict[str, Any]:

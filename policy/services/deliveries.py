@@ -1,6 +1,5 @@
 """Sends what notify wrote: at least once, with pauses that grow, until it is dead."""
 
-import random
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -17,16 +16,13 @@ from core.errors import Invalid, NotFound, TollgateError
 from core.jobs import enqueue
 from core.mail import post
 from core.outgoing import NotDelivered
+from core.retries import MOST_ATTEMPTS, pause_after
 from policy import events
 from policy.models import Approval, Notification, NotificationChannel
 from policy.services.channels import channel_target
 from policy.services.notify import ASKING
 
 State = Notification.State
-# Eight hours in all, as a receiver's bad night may last.
-PAUSES = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400)
-MOST_ATTEMPTS = len(PAUSES) + 1
-_JITTER = 0.2
 _MOST_A_TURN = 20
 _LONGEST_PAUSE = 900
 
@@ -96,8 +92,7 @@ def _attempt(channel: NotificationChannel, message: Notification) -> bool:
         if error.final or message.attempts >= MOST_ATTEMPTS:
             _bury(channel, message)
             return False
-        pause = PAUSES[message.attempts - 1] * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-        message.next_at = now() + timedelta(seconds=pause)
+        message.next_at = now() + pause_after(message.attempts)
         message.save(update_fields=["attempts", "last_error", "next_at"])
         return False
     message.state, message.delivered_at = State.DELIVERED, now()

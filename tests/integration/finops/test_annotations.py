@@ -13,16 +13,11 @@ from finops.models import Annotation
 from policy.models import User
 from tests.builders.audit import make_event
 from tests.builders.finops import make_price, make_usage
-from tests.builders.identity import Cast, make_account, make_cast, make_key
+from tests.builders.identity import Cast, make_account, make_key
 from tests.builders.reports import make_annotation
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/annotations/"
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def _client(user: User) -> Client:

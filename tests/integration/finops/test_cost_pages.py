@@ -20,14 +20,9 @@ from core.clock import now
 from finops.models import Price
 from policy.models import User
 from tests.builders.finops import make_metered_run, make_price, make_usage
-from tests.builders.identity import Cast, make_cast
+from tests.builders.identity import Cast
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def _client(user: User) -> Client:

@@ -22,17 +22,12 @@ from finops.selectors.reports import figures
 from finops.selectors.scope import Scope
 from policy.models import User
 from tests.builders.finops import make_fact, make_metered_run, make_usage
-from tests.builders.identity import Cast, make_cast
+from tests.builders.identity import Cast
 from tests.builders.runs import make_run, make_task
 
 pytestmark = pytest.mark.django_db
 ALL = Scope(teams=None)
 WEEK = preset("7d", zone="UTC", at=now() + timedelta(hours=1))
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def _client(user: User) -> Client:

@@ -24,17 +24,11 @@ from tests.builders.finops import make_fact, make_metered_run
 from tests.builders.identity import (
     Cast,
     make_account,
-    make_cast,
     make_environment,
     make_key,
 )
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from finops.selectors.modes import ModesReport, modes_report
 from finops.selectors.scope import Scope
 from policy.models import User
 from tests.builders.finops import make_fact
-from tests.builders.identity import Cast, make_account, make_cast, make_key
+from tests.builders.identity import Cast, make_account, make_key
 from tests.integration.gateway.pages.conftest import queries_of
 
 pytestmark = pytest.mark.django_db
@@ -54,11 +54,6 @@ def report(**scope: str) -> ModesReport:
 
 def chief(**scope: str) -> Comparison:
     return report(**scope).comparisons[0]
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def client_of(user: User) -> Client:

@@ -25,7 +25,7 @@ from finops.selectors.movers import cost_movers
 from finops.selectors.scope import Scope
 from policy.models import User
 from tests.builders.finops import AT, make_fact, make_metered_run, make_usage
-from tests.builders.identity import Cast, make_cast
+from tests.builders.identity import Cast
 from tests.builders.reports import make_annotation
 
 pytestmark = pytest.mark.django_db
@@ -36,11 +36,6 @@ BEFORE = NOW.previous
 
 def _of(*values: object) -> tuple[object, ...]:
     return values
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def _client(user: User) -> Client:

@@ -20,7 +20,7 @@ from finops.public_prices import published
 from finops.services.prices import bring_in, current_book, digest_of, preview
 from policy.models import User
 from tests.builders.finops import AT, make_price
-from tests.builders.identity import Cast, make_cast
+from tests.builders.identity import Cast
 
 pytestmark = pytest.mark.django_db
 TEXT = (
@@ -28,11 +28,6 @@ TEXT = (
     "tool/crm.*,Requests,0.002,2026-06-01\n"
     "tool/mail.*,Requests,0.5,2026-06-01\n"
 )
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def _client(user: User) -> Client:

@@ -16,10 +16,10 @@ from pytest_django.fixtures import Settings as DjangoSettings
 
 from audit.models import Event
 from core.clock import now
+from core.retries import MOST_ATTEMPTS
 from finops.models import ReportMail, ReportSchedule, SavedReport
 from finops.services import report_mails
 from policy.models import Membership, User
-from policy.services.deliveries import MOST_ATTEMPTS
 from tests.builders.finops import make_usage
 from tests.builders.identity import Cast, make_cast
 from tests.builders.reports import make_saved, make_schedule

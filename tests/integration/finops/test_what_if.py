@@ -9,15 +9,10 @@ from core.clock import now
 from finops.models import Price, UsageEvent
 from policy.models import User
 from tests.builders.finops import make_price, make_usage
-from tests.builders.identity import Cast, make_cast
+from tests.builders.identity import Cast
 
 pytestmark = pytest.mark.django_db
 HEAD = "sku,unit,amount,valid_from\n"
-
-
-@pytest.fixture
-def cast() -> Cast:
-    return make_cast()
 
 
 def _ask(user: User, text: str) -> dict[str, tuple[int, int, int]]:

@@ -18,6 +18,7 @@ from pytest_django.fixtures import Settings as DjangoSettings
 from audit.models import Event
 from core.clock import now
 from core.models import Revision, revisions
+from core.retries import MOST_ATTEMPTS
 from policy.models import Approval, Notification, NotificationChannel
 from policy.routing import Audience, Route
 from policy.services import approvals, channels, deliveries, notify, votes
@@ -221,13 +222,13 @@ def test_what_never_arrives_is_dead_on_record_and_can_be_sent_again(
     cast: Cast, receiver: Receiver
 ) -> None:
     new = make_channel(url=receiver.url)
-    receiver.statuses = [500] * deliveries.MOST_ATTEMPTS
+    receiver.statuses = [500] * MOST_ATTEMPTS
     ask()
-    for turn in range(deliveries.MOST_ATTEMPTS + 2):
+    for turn in range(MOST_ATTEMPTS + 2):
         deliver(new.channel, later=turn * 40_000)
     message = Notification.objects.get()
-    assert (message.state, message.attempts) == ("dead", deliveries.MOST_ATTEMPTS)
-    assert len(receiver.got) == deliveries.MOST_ATTEMPTS
+    assert (message.state, message.attempts) == ("dead", MOST_ATTEMPTS)
+    assert len(receiver.got) == MOST_ATTEMPTS
     assert Event.objects.filter(name="notification.dead").count() == 1
     deliveries.send_again(message_id=message.pk, actor=ACTOR, at=now())
     assert deliver(new.channel) == 1
